@@ -1,0 +1,182 @@
+"""The workspace file, `plait.toml`: everything a user says about their platform, typed."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from plait.config.durations import Duration
+from plait.config.loading import Settings, load_settings
+from plait.errors import ConfigError
+from plait.schema import TABLES, Meaning, TableName
+
+WORKSPACE_FILE = "plait.toml"
+
+TimeUnit = Literal["s", "ms", "us"]
+
+
+class TableSettings(Settings):
+    """Where one table lies and what its columns mean."""
+
+    path: str
+    """A file or a glob, relative to the workspace: Parquet or CSV."""
+    rename: dict[str, str] = {}
+    """Plait's column name = the file's column name, where they differ."""
+    columns: dict[str, Meaning] = {}
+    """Meaning of each extra column; columns that are not listed are ignored."""
+
+
+class ScenarioSettings(Settings):
+    """One place where items are shown."""
+
+    name: str
+    app: str = ""
+    """The app that the scenario is part of."""
+    kind: Literal["recommendation", "search", "ads", "games"] = "recommendation"
+
+
+class ObjectiveSettings(Settings):
+    """Something the platform wants to happen after an exposure."""
+
+    name: str
+    action: str
+    """The behaviour that fulfils it."""
+    parent: str | None = None
+    """The objective that must come first (the step before it in the funnel)."""
+    window: Duration = 86_400_000
+    """How long after the exposure the behaviour still counts."""
+    attribution: Literal["exposure_id", "last_touch"] = "last_touch"
+    """`exposure_id`: only behaviours that name the exposure; `last_touch`: those first, then the user's latest exposure
+    of the item within the window."""
+    min_value: float | None = None
+    """Only behaviours with at least this value count."""
+    value: float = 0.0
+    """What one is worth, in currency units (negative for what one wants to avoid)."""
+
+
+class ActionSettings(Settings):
+    """How behaviours of one action enter a sequence."""
+
+    value_edges: list[float] = []
+    """Edges that cut the action's value into buckets; each bucket is an action of its own to sequence models."""
+
+
+class SplitSettings(Settings):
+    """How samples are divided by time."""
+
+    kind: Literal["global_time", "per_user_time"] = "global_time"
+    """`global_time`: two cuts of the calendar; `per_user_time`: the last shares of each user's own exposures."""
+    valid: float = Field(0.1, gt=0, lt=1)
+    """Share of the time span (or of each user's exposures) for choosing models."""
+    test: float = Field(0.2, gt=0, lt=1)
+    """Share at the end for the final measurement."""
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> Self:
+        if self.valid + self.test >= 1:
+            raise ValueError(f"valid + test is {self.valid + self.test:g}, expected less than 1")
+        return self
+
+
+class ModelSettings(Settings):
+    """A model of this workspace: a recipe and what differs from it."""
+
+    recipe: str
+    """Name of a shipped recipe, or a path to one relative to the workspace."""
+    overrides: dict[str, Any] = {}
+    """Values laid over the recipe's, by section."""
+
+
+class ServingSettings(Settings):
+    """How `plait serve` answers."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    model: str = "ranker@production"
+    """Registered name and alias (or version) of the model to serve."""
+    deadline_ms: float = Field(50.0, gt=0)
+    """A request is answered within this time, if need be with a cheaper ranking."""
+    candidates: int = Field(500, ge=1, le=10_000)
+    """How many candidates retrieval hands to ranking."""
+    max_k: int = Field(200, ge=1)
+    """The most items one request may ask for."""
+    token_env: str = "PLAIT_TOKEN"  # noqa: S105 (a name, not a secret)
+    """Environment variable that holds the bearer token; needed when `host` is not a loopback address."""
+    request_log: bool = False
+    """Log every response with the features it used, under `.plait/requests/`."""
+
+
+class Workspace(Settings):
+    """The whole of `plait.toml`."""
+
+    name: str
+    seed: int = 7
+    time_unit: TimeUnit = "ms"
+    """Unit of integer time columns in the files; datetime columns need none."""
+    simulated: bool = False
+    """The data comes from a simulated world; every report says so."""
+    tables: dict[TableName, TableSettings]
+    scenarios: list[ScenarioSettings] = Field(min_length=1)
+    objectives: list[ObjectiveSettings] = Field(min_length=1)
+    actions: dict[str, ActionSettings] = {}
+    split: SplitSettings = SplitSettings()
+    models: dict[str, ModelSettings] = {}
+    serving: ServingSettings = ServingSettings()
+
+    @model_validator(mode="after")
+    def _tables_are_complete(self) -> Self:
+        needed = {TableName.USERS, TableName.ITEMS, TableName.EXPOSURES, TableName.BEHAVIOURS}
+        missing = sorted(needed - set(self.tables))
+        if missing:
+            raise ValueError(f"tables {', '.join(missing)} are missing; a workspace needs {', '.join(sorted(needed))}")
+        for name, table in self.tables.items():
+            known = {spec.name for spec in TABLES[name].columns}
+            clash = sorted(known & set(table.columns))
+            if clash:
+                raise ValueError(f"tables.{name}.columns: {', '.join(clash)} already has a meaning; remove it there")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for what, names in (
+            ("scenario", [scenario.name for scenario in self.scenarios]),
+            ("objective", [objective.name for objective in self.objectives]),
+        ):
+            twice = [name for name, count in Counter(names).items() if count > 1]
+            if twice:
+                raise ValueError(f"{what} '{twice[0]}' is declared twice")
+        return self
+
+    @model_validator(mode="after")
+    def _funnel_is_a_forest(self) -> Self:
+        parents = {objective.name: objective.parent for objective in self.objectives}
+        for name in parents:
+            seen = [name]
+            while (parent := parents[seen[-1]]) is not None:
+                if parent not in parents:
+                    raise ValueError(f"objective '{seen[-1]}': parent '{parent}' is not an objective")
+                if parent in seen:
+                    raise ValueError(f"objective '{name}': its parents go round in a circle ({' > '.join(seen)})")
+                seen.append(parent)
+        return self
+
+    def objective_names(self) -> list[str]:
+        """The objectives in file order: the order of every model's logits."""
+        return [objective.name for objective in self.objectives]
+
+    def scenario_names(self) -> list[str]:
+        """The scenarios in file order."""
+        return [scenario.name for scenario in self.scenarios]
+
+
+def load_workspace(folder: Path) -> Workspace:
+    """The workspace in `folder` (or the workspace file itself).
+
+    Raises:
+        ConfigError: there is no workspace file, or it is wrong.
+    """
+    path = folder / WORKSPACE_FILE if folder.is_dir() else folder
+    if not path.exists():
+        raise ConfigError(f"{path}: no workspace here; `plait init` writes one from a folder of tables")
+    return load_settings(Workspace, path)

@@ -1,0 +1,1 @@
+"""Importers, checks, attribution, samples, sequences and splits."""

@@ -1,0 +1,1 @@
+"""Whole models: single-device, knowing nothing of training."""

@@ -1,0 +1,1 @@
+"""One short, composition-only file per stage: what the command line and the console call."""
