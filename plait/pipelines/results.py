@@ -18,6 +18,9 @@ RESULTS_FOLDER = Path("benchmarks/results")
 """Where results go, relative to the checkout."""
 
 
+_FACTS = ("command", "commit", "date", "hardware", "data", "seeds")
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One measured number: `low` and `high` are a 95 % interval or the spread over seeds or runs, None for one run."""
@@ -99,9 +102,7 @@ def _render(path: Path) -> str:
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         rows = [_row(key, Metric(**metric)) for key, metric in result["metrics"].items()]
-        facts = [
-            f"- {key}: {_fact(key, result[key])}" for key in ("command", "commit", "date", "hardware", "data", "seeds")
-        ]
+        facts = [f"- {key}: {_fact(key, result[key])}" for key in _FACTS]
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}: not a result file: {error}") from error
     table = ["| metric | value | low | high | unit |", "|---|---:|---:|---:|---|", *rows]
