@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import sys
+from typing import Annotated
 
 import typer
 
@@ -10,12 +11,31 @@ import plait.cli
 from plait.errors import PlaitError
 from plait.telemetry import console
 
-app = typer.Typer(
-    name="plait",
-    help="Recommendation and advertising with large models: from raw tables to a served, measured ranker.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(name="plait", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"plait {plait.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+) -> None:
+    """From raw tables (users, items, creatives, exposures, behaviours) to a served, measured ranker.
+
+    A first round, on a simulated app market:
+
+    \b
+      plait simulate market --size tiny    raw tables and a plait.toml
+      plait check -w market                are the data sound? clean tables, quarantine
+      plait samples -w market              labels, maturity, point-in-time histories
+      plait train dnn -w market            a ranker, registered
+      plait evaluate dnn -w market         AUC, calibration, intervals
+      plait serve -w market                answers within 50 ms
+    """
 
 
 def register_commands() -> typer.Typer:
