@@ -35,7 +35,7 @@ def _program(
       plait train dnn -w market            a ranker, registered
       plait evaluate dnn -w market         AUC, calibration, intervals
       plait serve -w market                answers within 50 ms
-    """
+    """  # noqa: D301 (the backspace tells the help page to keep these lines as they are)
 
 
 def register_commands() -> typer.Typer:
