@@ -62,6 +62,13 @@ class ActionSettings(Settings):
     """Edges that cut the action's value into buckets; each bucket is an action of its own to sequence models."""
 
 
+class FeatureSettings(Settings):
+    """How values become codes."""
+
+    min_count: int = Field(2, ge=1)
+    """Values that training sees less often share code 0, which thus learns what "rare or new" means."""
+
+
 class SplitSettings(Settings):
     """How samples are divided by time."""
 
@@ -120,6 +127,7 @@ class Workspace(Settings):
     scenarios: list[ScenarioSettings] = Field(min_length=1)
     objectives: list[ObjectiveSettings] = Field(min_length=1)
     actions: dict[str, ActionSettings] = {}
+    features: FeatureSettings = FeatureSettings()
     split: SplitSettings = SplitSettings()
     models: dict[str, ModelSettings] = {}
     serving: ServingSettings = ServingSettings()
