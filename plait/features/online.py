@@ -1,0 +1,208 @@
+"""One request's batch, from the same tables, codes and functions as the batches of training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plait.config import nearest
+from plait.errors import ServingError
+from plait.features.assembly import ContextRows, FeatureTables
+from plait.features.batch import FeatureBatch
+from plait.features.context import SERVING_POSITION, clock_codes
+from plait.features.history import History, gather_window
+from plait.features.scaling import standardise
+from plait.features.spec import FeatureSpec
+from plait.features.store import VOCABULARIES_FOLDER
+from plait.features.vocabulary import Key, Vocabulary
+from plait.schema import Columns as C
+
+_CLOCK_NAMES = ("hour", "weekday")
+
+
+class Event(NamedTuple):
+    """One behaviour as codes: what an online store appends to a user's history."""
+
+    item: int
+    action: int
+    scenario: int
+    time: int
+    """Epoch milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What is known of one request."""
+
+    scenario: int
+    """Index into the specification's scenarios."""
+    time: int
+    """Epoch milliseconds."""
+    rows: ContextRows
+    """One row."""
+
+
+class OnlineFeatures:
+    """Builds the `FeatureBatch` of one request."""
+
+    def __init__(self, tables: FeatureTables, vocabularies: Mapping[str, Vocabulary]) -> None:
+        """Prepare for requests.
+
+        Args:
+            tables: the encoded users, items and creatives.
+            vocabularies: those of the context fields, by field name.
+        """
+        self.tables = tables
+        self._vocabularies = vocabularies
+        self._scenario_codes = {name: index for index, name in enumerate(tables.spec.scenarios)}
+        self._context_fields = [tables.spec.fields[index] for index in tables.spec.columns("context")]
+        self._context_numbers = [tables.spec.numbers[index] for index in tables.spec.number_columns("context")]
+
+    @classmethod
+    def open(cls, path: Path) -> "OnlineFeatures":
+        """Read what requests need from an encoded folder.
+
+        Raises:
+            ArtifactError: the folder is missing, unfinished or damaged.
+        """
+        tables = FeatureTables.load(path)
+        vocabularies = {}
+        for index in tables.spec.columns("context"):
+            name = tables.spec.fields[index].name
+            if name not in (C.SCENARIO, *_CLOCK_NAMES):
+                vocabularies[name] = Vocabulary.load(path / VOCABULARIES_FOLDER / f"{index:03d}.parquet")
+        return cls(tables, vocabularies)
+
+    @property
+    def spec(self) -> FeatureSpec:
+        return self.tables.spec
+
+    def user_row(self, user_id: Key) -> int:
+        """The user's row; 0 for a user that the tables do not hold."""
+        return self.tables.users.ids.code(user_id)
+
+    def item_row(self, item_id: Key) -> int:
+        """The item's row; 0 for an item that the tables do not hold."""
+        return self.tables.items.ids.code(item_id)
+
+    def creative_row(self, creative_id: Key) -> int:
+        """The creative's row; 0 for one that the tables do not hold."""
+        return self.tables.creatives.ids.code(creative_id)
+
+    def item_id(self, item_row: int) -> Key:
+        """The id of an item row from 1 on."""
+        return self.tables.items.ids.value(item_row)
+
+    def creative_id(self, creative_row: int) -> Key | None:
+        """The id of a creative row; None for row 0, no creative."""
+        return self.tables.creatives.ids.value(creative_row) if creative_row else None
+
+    def encode_event(self, item_id: Key, action: str, value: float | None, scenario: str | None, time: int) -> Event:
+        """One behaviour as codes; unknown items, actions and scenarios are 0.
+
+        Args:
+            item_id: the item that the user acted on.
+            action: what the user did.
+            value: of the action, such as a rating; None where it has none.
+            scenario: where it happened; None outside any.
+            time: when, epoch milliseconds.
+        """
+        item = int(self.tables.items.codes_RF[self.item_row(item_id), 0])
+        scenario_code = 0 if scenario is None else self._scenario_codes.get(scenario, -1) + 1
+        return Event(item, self.spec.action_code(action, value), scenario_code, time)
+
+    def encode_context(self, scenario: str, time: int, context: Mapping[str, object] | None = None) -> RequestContext:
+        """Context fields and numbers of one request.
+
+        Args:
+            scenario: name of the scenario.
+            time: of the request, epoch milliseconds.
+            context: values of the extra exposure columns, by name; what is left out is unknown, except `position`,
+                which is `SERVING_POSITION` then.
+
+        Raises:
+            ServingError: the scenario is not one of the workspace's, or a number is not a number.
+        """
+        index = self._scenario_codes.get(scenario)
+        if index is None:
+            raise ServingError(f"unknown scenario '{scenario}'{nearest(scenario, list(self.spec.scenarios))}")
+        values: dict[str, object] = {C.POSITION: SERVING_POSITION, **(context or {})}
+        codes = [self._context_code(field.name, values) for field in self._context_fields]
+        codes_RF = np.array([codes], np.int32)
+        codes_RF[0, 0] = index + 1
+        codes_RF[0, 2:4] = clock_codes(np.array([time], np.int64))[0]
+        numbers_RG = np.zeros((1, len(self._context_numbers)), np.float32)
+        for place, number in enumerate(self._context_numbers):
+            column = _column(number.name)
+            numbers_RG[0, place] = standardise(_as_float(column, values.get(column)), number)[0]
+        return RequestContext(index, time, ContextRows(codes_RF, numbers_RG))
+
+    def batch(
+        self,
+        user_row: int | None,
+        item_rows_K: NDArray[np.integer],
+        creative_rows_K: NDArray[np.integer],
+        history: History,
+        context: RequestContext,
+        *,
+        length: int | None = None,
+    ) -> FeatureBatch:
+        """The batch of K candidates for one user: U = 1, labels all unknown.
+
+        Args:
+            user_row: the user's row; None or 0 for an unknown user.
+            item_rows_K: rows of the candidates' items.
+            creative_rows_K: rows of their creatives, 0 for none.
+            history: the user's events that arrived before the request; at least the last `WINDOW` of them (or all)
+                for the history numbers to be those of training.
+            context: of the request.
+            length: how many of the last events the batch holds; None for all.
+        """
+        user_R = np.array([user_row or 0], np.int32)
+        items_K, creatives_K = item_rows_K.astype(np.int32), creative_rows_K.astype(np.int32)
+        kept = history if length is None else history.last(length)
+        time_R = np.array([context.time], np.int64)
+        window = gather_window(history, np.array([0]), np.array([len(history)]))
+        facts = self.tables.history.facts(
+            window,
+            time_R,
+            np.array([context.scenario], np.int32),
+            self.tables.items.codes_RF[items_K],
+            self.tables.item_fields_VI,
+        )
+        size, objectives = len(items_K), len(self.spec.objectives)
+        return FeatureBatch(
+            categorical_BF=self.tables.categorical(user_R, items_K, creatives_K, context.rows),
+            numeric_BG=self.tables.numeric(user_R, items_K, creatives_K, context.rows, facts),
+            scenario_B=np.full(size, context.scenario, np.int32),
+            time_B=np.full(size, context.time, np.int64),
+            user_B=np.zeros(size, np.int64),
+            before_B=np.full(size, len(kept), np.int64),
+            history_offsets_U1=np.array([0, len(kept)], np.int64),
+            history_item_N=kept.item_N,
+            history_action_N=kept.action_N,
+            history_scenario_N=kept.scenario_N,
+            history_time_N=kept.time_N,
+            labels_BT=np.zeros((size, objectives), np.float32),
+            mask_BT=np.zeros((size, objectives), np.bool_),
+        )
+
+    def _context_code(self, name: str, values: Mapping[str, object]) -> int:
+        vocabulary = self._vocabularies.get(name)
+        return 0 if vocabulary is None else vocabulary.code(values.get(_column(name)))
+
+
+def _column(name: str) -> str:
+    """The exposure column behind a context field or number whose name another table had taken."""
+    return name.removeprefix("context.")
+
+
+def _as_float(name: str, value: object) -> NDArray[np.float64]:
+    """One number; NaN where there is none."""
+    try:
+        return np.array([float("nan") if value is None else float(value)])  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ServingError(f"context value '{name}': found {value!r}, expected a number") from None
