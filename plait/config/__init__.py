@@ -5,6 +5,7 @@ from plait.config.loading import Settings, load_recipe, load_settings, merge, ne
 from plait.config.workspace import (
     WORKSPACE_FILE,
     ActionSettings,
+    CheckSettings,
     FeatureSettings,
     ModelSettings,
     ObjectiveSettings,
@@ -19,6 +20,7 @@ from plait.config.workspace import (
 __all__ = [
     "WORKSPACE_FILE",
     "ActionSettings",
+    "CheckSettings",
     "Duration",
     "FeatureSettings",
     "ModelSettings",

@@ -1,5 +1,6 @@
 """The workspace file, `plait.toml`: everything a user says about their platform, typed."""
 
+import datetime
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -69,6 +70,23 @@ class FeatureSettings(Settings):
     """Values that training sees less often share code 0, which thus learns what "rare or new" means."""
 
 
+class CheckSettings(Settings):
+    """What `plait check` takes for plausible."""
+
+    earliest: datetime.date = datetime.date(1990, 1, 1)
+    """Times before the start of this day (UTC) are out of range."""
+    latest: datetime.date | None = None
+    """Times from the start of this day (UTC) on are out of range; left out, the end of next year."""
+    max_quarantined: float = Field(0.1, ge=0, le=1)
+    """A table with a larger share of its rows in quarantine is refused."""
+
+    @model_validator(mode="after")
+    def _range_is_not_empty(self) -> Self:
+        if self.latest is not None and self.latest <= self.earliest:
+            raise ValueError(f"latest is {self.latest}, expected a day after earliest ({self.earliest})")
+        return self
+
+
 class SplitSettings(Settings):
     """How samples are divided by time."""
 
@@ -128,6 +146,7 @@ class Workspace(Settings):
     objectives: list[ObjectiveSettings] = Field(min_length=1)
     actions: dict[str, ActionSettings] = {}
     features: FeatureSettings = FeatureSettings()
+    check: CheckSettings = CheckSettings()
     split: SplitSettings = SplitSettings()
     models: dict[str, ModelSettings] = {}
     serving: ServingSettings = ServingSettings()
