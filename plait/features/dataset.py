@@ -80,6 +80,10 @@ class EncodedDataset:
         """Rows of the users of exposures: what metrics by user group by."""
         return self.arrays.user_E[rows_B].astype(np.int64)
 
+    def history_lengths(self, users_U: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Number of events of users, those after their exposures included."""
+        return np.asarray(self.arrays.event_length_U[users_U], np.int64)
+
     def item_rows(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of the items of exposures in the item table."""
         return self.arrays.item_E[rows_B].astype(np.int64)

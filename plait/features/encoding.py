@@ -32,7 +32,7 @@ from plait.telemetry import progress
 
 _CHUNK = 4_096
 """Exposures whose windows are gathered at a time: small enough for the processor's cache."""
-_SCALE_SAMPLE = 200_000
+_SCALE_SAMPLE = 100_000
 """Training exposures on which the scale of the history numbers is fitted, evenly spaced."""
 
 

@@ -167,7 +167,7 @@ class HistoryNumbers:
         for place, column in enumerate(candidates):
             codes_RW = window.item_RW if column == 0 else item_fields_VI[:, column][window.item_RW]
             match_BW = codes_RW == _never_zero(item_fields_BI[:, column])[:, None]
-            counts_BC[:, shared + place] = np.count_nonzero(match_BW, axis=1)
+            counts_BC[:, shared + place] = _count(match_BW)
             gaps_BD[:, 1 + place] = _gap_to_match(match_BW, time_R, window.time_RW)
             if column == 0:
                 counts_BC[:, shared + len(candidates) :] = self._item_by_action(match_BW, groups_RW)
@@ -190,14 +190,14 @@ class HistoryNumbers:
         rows = len(time_R)
         age_RW = time_R[:, None] - window.time_RW
         age_RW[np.arange(age_RW.shape[1]) >= window.length_R[:, None]] = np.iinfo(np.int64).max
-        spans = [np.count_nonzero(age_RW <= span, axis=1) for span in _SPANS_MS.values()]
-        scenario = np.count_nonzero(window.scenario_RW == scenario_R[:, None] + 1, axis=1)
+        spans = [_count(age_RW <= span) for span in _SPANS_MS.values()]
+        scenario = _count(window.scenario_RW == scenario_R[:, None] + 1)
         flat = groups_RW + np.arange(rows, dtype=np.int64)[:, None] * self._groups
         by_group = np.bincount(flat.ravel(), minlength=rows * self._groups).reshape(rows, self._groups)
         return np.concatenate([np.stack([window.length_R, *spans, scenario], axis=1), by_group[:, 1:]], axis=1)
 
     def _item_by_action(self, match_BW: NDArray[np.bool_], groups_RW: NDArray[np.int32]) -> NDArray[np.int64]:
-        rows, places = np.nonzero(match_BW)
+        rows, places = np.divmod(np.flatnonzero(match_BW), match_BW.shape[1])
         groups = groups_RW[rows if len(groups_RW) > 1 else 0, places]
         size = len(match_BW)
         counts = np.bincount(rows * self._groups + groups, minlength=size * self._groups)
@@ -218,6 +218,12 @@ def fit_history_numbers(names: Sequence[str], raw_BG: NDArray[np.float32]) -> tu
 def _never_zero(codes_B: NDArray[np.int32]) -> NDArray[np.int32]:
     """Codes with -1 for unknown: an unknown candidate is not the same as an unknown event."""
     return np.where(codes_B == 0, np.int32(-1), codes_B)
+
+
+def _count(match_BW: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """True values per row: at most `WINDOW`, so that a byte holds them (and bytes add up fast)."""
+    counts_B: NDArray[np.uint8] = match_BW.view(np.uint8).sum(axis=1, dtype=np.uint8)
+    return counts_B
 
 
 def _gap_to_match(

@@ -103,6 +103,8 @@ class Vocabulary:
     def _key(self, value: object) -> Key | None:
         if self.values.dtype != pl.Int64:
             return _text(value)
+        if isinstance(value, float) and not value.is_integer():
+            return None
         try:
             return int(value)  # type: ignore[call-overload, no-any-return]
         except (TypeError, ValueError):
