@@ -1,0 +1,103 @@
+"""Typed sizes of every model family: only numbers."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from plait.config import Settings, nearest, parse_settings
+from plait.errors import ConfigError
+
+
+class PopularityConfig(Settings):
+    """Smoothed log-odds per item and objective."""
+
+    family: Literal["popularity"] = "popularity"
+    prior_exposures: float = Field(50.0, gt=0)
+    """How many exposures the rate of an item's category (and of all items, for a category) is worth."""
+
+
+class LinearConfig(Settings):
+    """Logistic regression: one weight per code, number and objective."""
+
+    family: Literal["lr"] = "lr"
+    unknown_rate: float = Field(0.0, ge=0, lt=1)
+    """Share of codes that are hidden (set to 0, unknown) in training."""
+
+
+class AttentionConfig(Settings):
+    """Target attention over recent events."""
+
+    events: int = Field(50, ge=1)
+    """How many of the last events before an exposure it looks at."""
+    hidden: int = Field(32, ge=1)
+    """Width of the attention unit's first layer."""
+
+
+class SequenceConfig(Settings):
+    """The HSTU over the behaviour sequence."""
+
+    width: int = Field(64, ge=1)
+    """Width of tokens and of the user state."""
+    heads: int = Field(2, ge=1)
+    blocks: int = Field(2, ge=1)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of the gated attention output that is dropped in training."""
+    max_events: int = Field(512, ge=2)
+    """The longest history in one pass; longer ones are cut to their last `max_events / 2` to `max_events` events."""
+
+
+class TrunkConfig(Settings):
+    """What the DNN and HSTU + DNN share: inputs and head."""
+
+    embedding_dim: int = Field(16, ge=1)
+    """Width of every field's embedding."""
+    attention: AttentionConfig = AttentionConfig()
+    cross_layers: int = Field(2, ge=0)
+    cross_rank: int | None = Field(32, ge=1)
+    """Rank of the cross layers; a value of half the input width or more means full rank."""
+    hidden: list[int] = Field([256, 128], min_length=1)
+    """Widths of the MLP."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of the MLP's activations that is dropped in training."""
+    unknown_rate: float = Field(0.02, ge=0, lt=1)
+    """Share of codes that are hidden (set to 0, unknown) in training, so that new ids meet trained rows."""
+
+
+class DnnConfig(TrunkConfig):
+    """DCNv2 with target attention over the recent sequence."""
+
+    family: Literal["dnn"] = "dnn"
+
+
+class HstuConfig(TrunkConfig):
+    """The DNN with the state of an HSTU over the whole sequence as further input."""
+
+    family: Literal["hstu"] = "hstu"
+    sequence: SequenceConfig = SequenceConfig()
+
+
+ModelConfig = PopularityConfig | LinearConfig | DnnConfig | HstuConfig
+
+FAMILIES: dict[str, type[ModelConfig]] = {
+    "popularity": PopularityConfig,
+    "lr": LinearConfig,
+    "dnn": DnnConfig,
+    "hstu": HstuConfig,
+}
+"""Every model family by the name that a recipe gives it."""
+
+
+def parse_model(values: dict[str, Any], source: str) -> ModelConfig:
+    """The sizes in a recipe's `[model]` table.
+
+    Args:
+        values: the table; `family` says which model it sizes.
+        source: named in errors.
+
+    Raises:
+        ConfigError: the family is unknown, or a key or value does not fit it.
+    """
+    family = values.get("family")
+    if family not in FAMILIES:
+        raise ConfigError(f"{source}: unknown family {family!r}{nearest(str(family), list(FAMILIES))}")
+    return parse_settings(FAMILIES[family], values, source)

@@ -1,0 +1,32 @@
+"""The DNN: DCNv2 with target attention over the recent sequence (DIN)."""
+
+from torch import Tensor, nn
+
+from plait.features.spec import FeatureSpec
+from plait.models.batch import Batch
+from plait.models.config import DnnConfig
+from plait.models.ranker import Layout
+from plait.models.trunk import Head, Trunk
+
+
+class DnnRanker(nn.Module):
+    """Trunk and head; see `plait.models.trunk`.
+
+    Args:
+        config: sizes.
+        spec: what a batch consists of.
+        item_fields_VI: codes of the item fields of every item code.
+    """
+
+    layout: Layout = "impression"
+
+    def __init__(self, config: DnnConfig, spec: FeatureSpec, item_fields_VI: Tensor) -> None:
+        super().__init__()
+        self.history = config.attention.events
+        self.trunk = Trunk(config, spec, item_fields_VI)
+        self.head = Head(config, self.trunk.width, len(spec.objectives))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits `[B, T]`."""
+        logits_BT: Tensor = self.head(self.trunk(batch).inputs_BX)
+        return logits_BT

@@ -1,0 +1,102 @@
+"""HSTU + DNN: the DNN with the state of an HSTU over the whole sequence as further input."""
+
+import torch
+from torch import Tensor, nn
+
+from plait.features.spec import FeatureSpec
+from plait.models.batch import Batch
+from plait.models.config import HstuConfig, SequenceConfig
+from plait.models.ranker import Layout
+from plait.models.trunk import Head, Trunk, TrunkOutput
+from plait.nn.hstu import HstuEncoder
+from plait.nn.jagged import share_passes
+from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
+
+
+class HstuRanker(nn.Module):
+    """The DNN's trunk and head, with `[state, state * candidate, age of the last event]` beside the trunk's inputs.
+
+    One pass over a user's sequence serves every exposure of the user: the state of an exposure is the encoder's output
+    after the last event before it. The request's time reaches the head only, as the age of that event.
+
+    Args:
+        config: sizes.
+        spec: what a batch consists of.
+        item_fields_VI: codes of the item fields of every item code.
+    """
+
+    layout: Layout = "user"
+
+    def __init__(self, config: HstuConfig, spec: FeatureSpec, item_fields_VI: Tensor) -> None:
+        super().__init__()
+        self.history = max(config.sequence.max_events, config.attention.events)
+        self.trunk = Trunk(config, spec, item_fields_VI)
+        self.user_state = UserState(config.sequence, self.trunk.item_width, spec.action_size, len(spec.scenarios))
+        self.candidate = nn.Linear(self.trunk.item_width, config.sequence.width)
+        self.age = nn.Embedding(TIME_BUCKETS + 1, config.embedding_dim)
+        width = self.trunk.width + 2 * config.sequence.width + config.embedding_dim
+        self.head = Head(config, width, len(spec.objectives))
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits `[B, T]`."""
+        trunk = self.trunk(batch)
+        state_BD = self.user_state(batch, trunk)
+        met_BD = state_BD * self.candidate(trunk.candidate_BE)
+        age_BD = self.age(_age_of_last_event(batch))
+        logits_BT: Tensor = self.head(torch.cat([trunk.inputs_BX, state_BD, met_BD, age_BD], dim=1))
+        return logits_BT
+
+
+class UserState(nn.Module):
+    """State of each exposure's user just before it: the HSTU's output after the last event it may see.
+
+    An event's token is the sum of projections of its item, action, scenario and gap to the event before it. Without
+    events the state is a learned vector.
+
+    Args:
+        config: sizes.
+        item_width: width of item vectors.
+        actions: number of action codes.
+        scenarios: number of scenarios; the events' codes have one more for unknown.
+    """
+
+    def __init__(self, config: SequenceConfig, item_width: int, actions: int, scenarios: int) -> None:
+        super().__init__()
+        self.max_events = config.max_events
+        self.item = nn.Linear(item_width, config.width)
+        self.action = nn.Embedding(actions, config.width)
+        self.scenario = nn.Embedding(scenarios + 1, config.width)
+        self.gap = nn.Embedding(TIME_BUCKETS, config.width)
+        for table in (self.action, self.scenario, self.gap):
+            nn.init.normal_(table.weight, std=0.02)
+        self.encoder = HstuEncoder(config.width, config.heads, config.blocks, config.dropout, config.max_events)
+        self.nothing_D = nn.Parameter(torch.zeros(config.width))
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, batch: Batch, trunk: TrunkOutput) -> Tensor:
+        """States `[B, D]`."""
+        passes = share_passes(batch.history_offsets_U1, batch.user_B, batch.before_B, self.max_events)
+        if passes.windows.length == 0:
+            return self.nothing_D.expand(len(batch), -1)
+        rows_PL = passes.windows.rows_WL
+        state_PLD = self.encoder(self._tokens(batch, trunk, rows_PL), batch.history_time_N[rows_PL])
+        last_B = passes.pass_B * rows_PL.shape[1] + (passes.seen_B - 1).clamp(min=0)
+        state_BD: Tensor = self.norm(state_PLD.flatten(0, 1)[last_B])
+        return torch.where((passes.seen_B == 0)[:, None], self.nothing_D, state_BD)
+
+    def _tokens(self, batch: Batch, trunk: TrunkOutput, rows_PL: Tensor) -> Tensor:
+        time_PL = batch.history_time_N[rows_PL]
+        gap_PL = time_bucket(torch.diff(time_PL, dim=1, prepend=time_PL[:, :1]))
+        item_PLD = nn.functional.embedding(trunk.slot_N[rows_PL], self.item(trunk.items_ME))
+        action_PLD = self.action(batch.history_action_N[rows_PL])
+        token_PLD: Tensor = item_PLD + action_PLD + self.scenario(batch.history_scenario_N[rows_PL]) + self.gap(gap_PL)
+        return token_PLD
+
+
+def _age_of_last_event(batch: Batch) -> Tensor:
+    """Time bucket of the time since the last event before each exposure; the bucket after the last if none."""
+    none_B = batch.before_B == 0
+    if len(batch.history_time_N) == 0:
+        return torch.full_like(batch.before_B, TIME_BUCKETS)
+    last_B = (batch.history_offsets_U1[batch.user_B] + batch.before_B - 1).clamp(min=0)
+    return torch.where(none_B, TIME_BUCKETS, time_bucket(batch.time_B - batch.history_time_N[last_B]))

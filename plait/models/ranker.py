@@ -1,0 +1,33 @@
+"""What every ranker has in common."""
+
+from typing import Literal, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from plait.models.batch import Batch
+
+Layout = Literal["impression", "user"]
+"""How a model likes to be trained: shuffled exposures, or whole users with one pass over each history."""
+
+
+@runtime_checkable
+class Ranker(Protocol):
+    """`forward(batch) -> logits_BT`: a logit per exposure and objective, in either layout."""
+
+    layout: Layout
+    """The layout to train and predict in; the other one gives the same logits."""
+    history: int
+    """How many events before an exposure the model looks at, at most."""
+
+    def __call__(self, batch: Batch) -> Tensor: ...
+
+
+@runtime_checkable
+class OnePass(Protocol):
+    """A ranker that is counted, not descended: one pass over the training exposures, then done."""
+
+    def observe(self, batch: Batch) -> None:
+        """Take in the labels of one batch of training exposures."""
+
+    def conclude(self) -> None:
+        """Turn what was observed into logits."""

@@ -1,0 +1,147 @@
+"""What the DNN and HSTU + DNN share: embedded inputs with target attention, and the head over them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from plait.features.spec import FeatureSpec
+from plait.models.batch import Batch
+from plait.models.config import AttentionConfig, TrunkConfig
+from plait.models.linear import NUMBER_LIMIT
+from plait.nn.cross import CrossNetwork
+from plait.nn.embedding import FieldTable, compact, hide_codes
+from plait.nn.jagged import last_events
+from plait.nn.mlp import MLP
+from plait.nn.target_attention import TargetAttention, weighted_sum
+from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkOutput:
+    """What the trunk made of a batch."""
+
+    inputs_BX: Tensor
+    """Input of the head."""
+    candidate_BE: Tensor
+    """The exposures' items as vectors."""
+    items_ME: Tensor
+    """The M distinct items of all histories as vectors of the same space."""
+    slot_N: Tensor
+    """Row in `items_ME` of each event's item."""
+
+
+class Trunk(nn.Module):
+    """Embeddings of all fields, standardised numbers, and what the recent sequence says about the candidate.
+
+    An item vector is its id's embedding beside the mean of its other fields' embeddings, from the same table for
+    candidates and histories.
+
+    Args:
+        config: sizes.
+        spec: what a batch consists of.
+        item_fields_VI: codes of the item fields of every item code.
+    """
+
+    item_fields_VI: Tensor
+
+    def __init__(self, config: TrunkConfig, spec: FeatureSpec, item_fields_VI: Tensor) -> None:
+        super().__init__()
+        self.unknown_rate = config.unknown_rate
+        self.item_columns = spec.item_columns
+        self.register_buffer("item_fields_VI", item_fields_VI.to(torch.int32))
+        self.fields = FieldTable([field.size for field in spec.fields], config.embedding_dim)
+        self.item_width = config.embedding_dim * min(2, len(spec.item_columns))
+        self.interest = RecentInterest(config.attention, self.item_width, spec.action_size, config.embedding_dim)
+        self.width = len(spec.fields) * config.embedding_dim + len(spec.numbers) + self.interest.width
+
+    def forward(self, batch: Batch) -> TrunkOutput:
+        """The head's inputs and the item vectors they were made from."""
+        codes_BF = hide_codes(batch.categorical_BF, self.unknown_rate, training=self.training)
+        field_BFD = self.fields(codes_BF)
+        candidate_BE = _item_vector(field_BFD[:, list(self.item_columns)])
+        distinct_M, slot_N = compact(batch.history_item_N.long(), len(self.item_fields_VI))
+        items_ME = _item_vector(self.fields.lookup(self.item_fields_VI[distinct_M], self.item_columns))
+        interest_BI = self.interest(batch, candidate_BE, items_ME, slot_N)
+        numeric_BG = batch.numeric_BG.clamp(-NUMBER_LIMIT, NUMBER_LIMIT)
+        inputs_BX = torch.cat([field_BFD.flatten(1), numeric_BG, interest_BI], dim=1)
+        return TrunkOutput(inputs_BX, candidate_BE, items_ME, slot_N)
+
+
+class RecentInterest(nn.Module):
+    """Target attention over the last events before each exposure.
+
+    The output is the attention-weighted mean of the events' item vectors, and how much attention lies on each action.
+
+    Args:
+        config: sizes.
+        item_width: width of item vectors.
+        actions: number of action codes.
+        action_width: width of what the actions are condensed to.
+    """
+
+    def __init__(self, config: AttentionConfig, item_width: int, actions: int, action_width: int) -> None:
+        super().__init__()
+        self.events = config.events
+        self.attention = TargetAttention(item_width, config.hidden)
+        self.by_action_AH = nn.Parameter(torch.zeros(actions, config.hidden))
+        self.by_age_H = nn.Parameter(torch.zeros(TIME_BUCKETS, config.hidden))
+        self.actions = nn.Linear(actions, action_width, bias=False)
+        self.width = item_width + action_width
+
+    def forward(self, batch: Batch, candidate_BE: Tensor, items_ME: Tensor, slot_N: Tensor) -> Tensor:
+        """`[B, width]`; zeros for an exposure without events."""
+        user_W, before_W, time_W = _distinct_windows(batch)
+        windows = last_events(batch.history_offsets_U1, user_W, before_W, self.events)
+        if windows.length == 0:
+            return candidate_BE.new_zeros(len(batch), self.width)
+        event_ME = torch.cat([items_ME, self.attention.from_key(items_ME)], dim=1)
+        event_WLE = nn.functional.embedding(slot_N[windows.rows_WL], event_ME)
+        key_WLE, projected_WLH = event_WLE[..., : items_ME.shape[1]], event_WLE[..., items_ME.shape[1] :]
+        action_WL = batch.history_action_N.long()[windows.rows_WL]
+        age_WL = time_bucket(time_W[:, None] - batch.history_time_N[windows.rows_WL])
+        # One lookup in the table of sums instead of a sum of two lookups: there are few pairs and many events.
+        by_pair_PH = (self.by_action_AH[:, None, :] + self.by_age_H).flatten(0, 1)
+        known_WLH = projected_WLH + nn.functional.embedding(action_WL * TIME_BUCKETS + age_WL, by_pair_PH)
+        weight_BL = self.attention(candidate_BE, key_WLE, known_WLH, windows.valid_WL)
+        on_action_BA = weight_BL.new_zeros(len(batch), self.actions.in_features)
+        on_action_BA = on_action_BA.scatter_add(1, action_WL.expand(len(batch), -1), weight_BL)
+        return torch.cat([weighted_sum(weight_BL, key_WLE), self.actions(on_action_BA)], dim=1)
+
+
+class Head(nn.Module):
+    """Cross network beside an MLP over the same inputs, then one linear layer per objective.
+
+    The parallel structure of Wang et al. 2021, "DCN V2", section 3.
+
+    Args:
+        config: sizes.
+        width: width of the inputs.
+        objectives: number of objectives.
+    """
+
+    def __init__(self, config: TrunkConfig, width: int, objectives: int) -> None:
+        super().__init__()
+        self.cross = CrossNetwork(width, config.cross_layers, config.cross_rank)
+        self.deep = MLP(width, config.hidden, dropout=config.dropout)
+        self.objectives = nn.Linear(width + self.deep.width, objectives)
+
+    def forward(self, inputs_BX: Tensor) -> Tensor:
+        """Logits `[B, T]`."""
+        logits_BT: Tensor = self.objectives(torch.cat([self.cross(inputs_BX), self.deep(inputs_BX)], dim=1))
+        return logits_BT
+
+
+def _item_vector(field_MID: Tensor) -> Tensor:
+    """The id's embedding beside the mean of the others'."""
+    if field_MID.shape[1] == 1:
+        return field_MID[:, 0]
+    return torch.cat([field_MID[:, 0], field_MID[:, 1:].mean(1)], dim=1)
+
+
+def _distinct_windows(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """User, number of events and time of the windows: a single one where all exposures share it, as in a request."""
+    parts = (batch.user_B, batch.before_B, batch.time_B)
+    if len(batch) and all(bool((part_B == part_B[0]).all()) for part_B in parts):
+        return batch.user_B[:1], batch.before_B[:1], batch.time_B[:1]
+    return parts

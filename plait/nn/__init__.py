@@ -1,0 +1,1 @@
+"""Building blocks of rankers: pure tensor code that knows no table, no specification and no training."""

@@ -1,0 +1,105 @@
+"""A small dataset in memory with something to learn, for tests of training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plait import seeding
+from plait.features.batch import FeatureBatch
+from plait.features.spec import FeatureSpec
+from plait.schema import Split
+from plait.testing.batches import random_batch, random_item_fields, small_spec
+
+_SPLITS = (Split.TRAIN, Split.VALID, Split.TEST)
+
+
+class SmallDataset:
+    """What training asks of an encoded dataset, over a random batch of whole users.
+
+    A label is likely where the item's category is the one of the user's last event, and items differ in their rates;
+    so every model family has something to find, and sequence models more than the others.
+
+    Args:
+        users: number of users.
+        exposures: exposures of each.
+        max_history: the longest history.
+        seed: of everything.
+    """
+
+    def __init__(self, users: int = 60, exposures: int = 20, max_history: int = 30, *, seed: int = 0) -> None:
+        self.spec: FeatureSpec = small_spec(objectives=2)
+        self.item_fields_VI = random_item_fields(self.spec, seed=seed)
+        whole = random_batch(
+            self.spec,
+            self.item_fields_VI,
+            users=users,
+            exposures_per_user=exposures,
+            max_history=max_history,
+            seed=seed,
+        )
+        rng = seeding.generator(seed, "small dataset")
+        self._whole = whole
+        self._labels_BT = (rng.random(whole.labels_BT.shape) < self._rates(rng)[:, None]).astype(np.float32)
+        self._split_B = np.tile(np.repeat([0, 1, 2], [exposures - 2 * (exposures // 4)] + [exposures // 4] * 2), users)
+
+    def rows(self, split: Split) -> NDArray[np.int64]:
+        return np.flatnonzero(self._split_B == _SPLITS.index(split))
+
+    def user_rows(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._whole.user_B[rows_B]
+
+    def history_lengths(self, users_U: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.diff(self._whole.history_offsets_U1)[users_U]
+
+    def impression_batch(self, rows_B: NDArray[np.int64], length: int) -> FeatureBatch:
+        """Exposures with a copy each of their last `length` events."""
+        kept_B = np.minimum(self._whole.before_B[rows_B], length)
+        stop_B = self._whole.history_offsets_U1[self._whole.user_B[rows_B]] + self._whole.before_B[rows_B]
+        return self._batch(rows_B, np.arange(len(rows_B)), kept_B, stop_B - kept_B, kept_B)
+
+    def user_batch(
+        self, users_U: NDArray[np.int64], length: int, splits: Sequence[Split]
+    ) -> tuple[FeatureBatch, NDArray[np.int64]]:
+        """All exposures of users in `splits`, and whole histories."""
+        wanted_B = np.isin(self._split_B, [_SPLITS.index(split) for split in splits])
+        rows_B = np.concatenate([np.flatnonzero(wanted_B & (self._whole.user_B == user)) for user in users_U])
+        place_U = np.empty(int(users_U.max()) + 1, np.int64)
+        place_U[users_U] = np.arange(len(users_U))
+        user_B = place_U[self._whole.user_B[rows_B]]
+        start_U = self._whole.history_offsets_U1[users_U]
+        return self._batch(rows_B, user_B, self._whole.before_B[rows_B], start_U, self.history_lengths(users_U)), rows_B
+
+    def _batch(
+        self,
+        rows_B: NDArray[np.int64],
+        user_B: NDArray[np.int64],
+        before_B: NDArray[np.int64],
+        start_U: NDArray[np.int64],
+        length_U: NDArray[np.int64],
+    ) -> FeatureBatch:
+        whole = self._whole
+        events_N = np.concatenate([np.arange(a, a + n) for a, n in zip(start_U, length_U, strict=True)]).astype(int)
+        return FeatureBatch(
+            categorical_BF=whole.categorical_BF[rows_B],
+            numeric_BG=whole.numeric_BG[rows_B],
+            scenario_B=whole.scenario_B[rows_B],
+            time_B=whole.time_B[rows_B],
+            user_B=user_B,
+            before_B=before_B,
+            history_offsets_U1=np.concatenate([[0], np.cumsum(length_U)]),
+            history_item_N=whole.history_item_N[events_N],
+            history_action_N=whole.history_action_N[events_N],
+            history_scenario_N=whole.history_scenario_N[events_N],
+            history_time_N=whole.history_time_N[events_N],
+            labels_BT=self._labels_BT[rows_B],
+            mask_BT=whole.mask_BT[rows_B],
+        )
+
+    def _rates(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        whole = self._whole
+        item_B = whole.categorical_BF[:, self.spec.item_columns[0]]
+        last_B = np.maximum(whole.history_offsets_U1[whole.user_B] + whole.before_B - 1, 0)
+        category_B = self.item_fields_VI[whole.history_item_N[last_B], 1]
+        alike_B = (category_B == whole.categorical_BF[:, self.spec.item_columns[1]]) & (whole.before_B > 0)
+        return np.where(alike_B, 0.85, 0.6 * rng.random(len(self.item_fields_VI))[item_B])

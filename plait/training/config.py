@@ -1,0 +1,54 @@
+"""Settings of the training loop."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from plait.config import Settings
+
+
+class TrainingConfig(Settings):
+    """A recipe's `[training]` table."""
+
+    seed: int = 7
+    """Seed of weights, shuffling and dropout."""
+    epochs: int = Field(3, ge=1)
+    """Passes over the training window, at most."""
+    batch_size: int = Field(1024, ge=1)
+    """Exposures a step. In the user layout a step takes whole users until it has about that many."""
+    batch_events: int = Field(16_384, ge=1)
+    """In the user layout: the most events (padding included) a step takes, unless a single user has more."""
+    learning_rate: float = Field(1e-3, gt=0)
+    embedding_learning_rate: float = Field(1e-3, gt=0)
+    """Of embedding tables."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Of everything but embedding tables; decoupled (AdamW)."""
+    embedding_l2: float = Field(0.0, ge=0)
+    """Added to the gradient of the rows that a step uses, times the row: keeps rare codes near zero."""
+    warmup_steps: int = Field(0, ge=0)
+    """Over this many steps the learning rates grow from zero."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rates fall over all epochs after the warm-up, to zero if they fall."""
+    clip_norm: float = Field(10.0, gt=0)
+    """The largest gradient norm of everything but embedding tables."""
+    objective_weights: dict[str, float] = {}
+    """Weights of the objectives in the loss; 1 where none is given."""
+    metric: Literal["logloss", "auc"] = "logloss"
+    """What the validation window judges by: mean over objectives."""
+    evaluations_per_epoch: int = Field(1, ge=1)
+    patience: int = Field(2, ge=1)
+    """Training stops after this many evaluations without a better one; the best weights are kept."""
+    validation_exposures: int = Field(200_000, ge=1)
+    """About how many exposures of the validation window (those of whole users, drawn by seed) are used."""
+    checkpoint_minutes: float = Field(5.0, gt=0)
+    """A checkpoint is written this often, and at every evaluation."""
+    checkpoint_steps: int | None = Field(None, ge=1)
+    """And every so many steps, if set."""
+    log_steps: int = Field(20, ge=1)
+    """A line of `log.jsonl` every so many steps."""
+    tensorboard: bool = True
+    """Write curves for TensorBoard under the run's `tensorboard/`."""
+    bf16: bool = False
+    """Compute in bfloat16 where PyTorch thinks it safe; worth it on hardware with bfloat16 arithmetic only."""
+    threads: int | None = Field(None, ge=1)
+    """Threads of PyTorch; None leaves its default. Results are equal to the bit for equal numbers of threads."""

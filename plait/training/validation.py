@@ -1,0 +1,29 @@
+"""What a validation window says about a model: one number to make small, and those that people read."""
+
+import numpy as np
+
+from plait.evaluation import auc, log_loss
+from plait.training.predict import Predictions
+
+
+def validation_metrics(predictions: Predictions) -> dict[str, float]:
+    """`logloss` and `auc`, each the mean over the objectives where it is defined; NaN where it is for none."""
+    losses, areas = [], []
+    for index in range(predictions.labels_BT.shape[1]):
+        mature_B = predictions.mask_BT[:, index]
+        labels_B = predictions.labels_BT[mature_B, index]
+        scores_B = predictions.probabilities_BT[mature_B, index]
+        if len(labels_B):
+            losses.append(log_loss(labels_B, scores_B))
+        if 0 < labels_B.sum() < len(labels_B):
+            areas.append(auc(labels_B, scores_B))
+    return {
+        "logloss": float(np.mean(losses)) if losses else float("nan"),
+        "auc": float(np.mean(areas)) if areas else float("nan"),
+    }
+
+
+def to_minimise(metrics: dict[str, float], metric: str) -> float:
+    """The metric as a number to make small; infinite where it is undefined."""
+    value = -metrics[metric] if metric == "auc" else metrics[metric]
+    return value if np.isfinite(value) else float("inf")

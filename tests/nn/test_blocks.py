@@ -1,0 +1,146 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from plait.nn.cross import CrossNetwork
+from plait.nn.embedding import FieldTable, compact, hide_codes
+from plait.nn.hstu import HstuBlock, HstuEncoder
+from plait.nn.jagged import last_events, share_passes
+from plait.nn.target_attention import TargetAttention, weighted_sum
+from plait.nn.time_buckets import time_bucket
+
+
+def test_fields_have_their_own_rows():
+    table = FieldTable([2, 3], dim=1)
+    table.table.weight.data = torch.tensor([[0.0], [1.0], [10.0], [11.0], [12.0]])
+    assert table(torch.tensor([[1, 0], [0, 2]])).squeeze(2).tolist() == [[1.0, 10.0], [0.0, 12.0]]
+    assert table.lookup(torch.tensor([[2], [1]]), [1]).flatten().tolist() == [12.0, 11.0]
+
+
+def test_compact():
+    distinct_M, slot_N = compact(torch.tensor([7, 2, 7, 0]), 9)
+    assert distinct_M.tolist() == [0, 2, 7]
+    assert slot_N.tolist() == [2, 1, 2, 0]
+
+
+def test_codes_are_hidden_in_training_only():
+    codes_BF = torch.ones(200, 50, dtype=torch.int32)
+    assert hide_codes(codes_BF, 0.3, training=False).sum() == 10_000
+    torch.manual_seed(0)
+    assert 0.67 < hide_codes(codes_BF, 0.3, training=True).float().mean() < 0.73
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "bucket"),
+    [(0, 0), (1_000, 0), (-2_000, 2), (2_000, 2), (3_600_000, 27), (10**18, 114)],
+)
+def test_time_buckets(milliseconds, bucket):
+    """floor(ln(seconds) / 0.301): ln 2 = 0.693, ln 3600 = 8.189, ln 10^15 = 34.54."""
+    assert bucket == math.floor(math.log(max(1, abs(milliseconds) / 1000)) / 0.301)
+    assert time_bucket(torch.tensor([milliseconds])).item() == bucket
+
+
+def test_last_events():
+    windows = last_events(torch.tensor([0, 4, 6]), torch.tensor([0, 1, 0]), torch.tensor([3, 0, 1]), 2)
+    assert windows.rows_WL.tolist() == [[1, 2], [0, 0], [0, 0]]
+    assert windows.valid_WL.tolist() == [[True, True], [False, False], [True, False]]
+
+
+def test_exposures_share_passes():
+    """Limit 4, stride 2: b = 4 starts at 0, b = 5 and 6 at 2, b = 7 at 4."""
+    offsets_U1 = torch.tensor([0, 10, 13])
+    passes = share_passes(offsets_U1, torch.tensor([0, 0, 0, 0, 1]), torch.tensor([4, 5, 6, 7, 2]), 4)
+    first = [row[0] for row in passes.windows.rows_WL.tolist()]
+    assert [first[index] for index in passes.pass_B] == [0, 2, 2, 4, 10]
+    assert passes.seen_B.tolist() == [4, 3, 4, 3, 2]
+    assert passes.windows.valid_WL.sum(1).tolist() == [4, 4, 3, 2]
+
+
+def test_cross_network_by_hand():
+    """x0 = (2, 3), W = identity, b = 1: x1 = x0 * (x0 + 1) + x0 = (8, 15)."""
+    cross = CrossNetwork(2, 1, None)
+    torch.nn.init.eye_(cross.layers[0].weight)
+    torch.nn.init.ones_(cross.layers[0].bias)
+    assert cross(torch.tensor([[2.0, 3.0]])).tolist() == [[8.0, 15.0]]
+
+
+def attention_of_the_paper(unit: TargetAttention, candidate_D, key_LD, offset_LH):
+    """The published unit: an MLP over `[q, k, q - k, q * k]`, with zero weights on `q - k`."""
+    hidden = unit.from_product.shape[1]
+    weight = torch.cat(
+        [unit.from_candidate.weight, unit.from_key.weight, torch.zeros(hidden, len(candidate_D)), unit.from_product.T],
+        dim=1,
+    )
+    q_LD = candidate_D.expand_as(key_LD)
+    parts = torch.cat([q_LD, key_LD, q_LD - key_LD, q_LD * key_LD], dim=1)
+    score_L = unit.score(torch.relu(parts @ weight.T + unit.from_candidate.bias + offset_LH)).squeeze(1)
+    return torch.softmax(torch.cat([score_L, torch.zeros(1)]), 0)[:-1]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_target_attention_is_the_factorised_published_unit(shared):
+    torch.manual_seed(0)
+    unit = TargetAttention(6, 5)
+    candidate_BD, key_LD, offset_LH = torch.randn(4, 6), torch.randn(7, 6), torch.randn(7, 5)
+    valid_L = torch.tensor([True] * 5 + [False] * 2)
+    key_WLD = key_LD[None] if shared else key_LD.expand(4, 7, 6)
+    known_WLH = unit.from_key(key_WLD) + offset_LH
+    weight_BL = unit(candidate_BD, key_WLD, known_WLH, valid_L[None].expand(len(key_WLD), 7))
+    for index in range(4):
+        expected_L = attention_of_the_paper(unit, candidate_BD[index], key_LD[:5], offset_LH[:5])
+        torch.testing.assert_close(weight_BL[index, :5], expected_L)
+        assert weight_BL[index, 5:].tolist() == [0.0, 0.0]
+    torch.testing.assert_close(weighted_sum(weight_BL, key_WLD), weight_BL @ key_LD)
+
+
+def hstu_block_by_loops(block: HstuBlock, state_LD: torch.Tensor, time_L: torch.Tensor) -> torch.Tensor:
+    """The layer as the paper writes it, one pair of events at a time."""
+    length, width = state_LD.shape
+    projected = functional.silu(functional.layer_norm(state_LD, (width,)) @ block.project.weight.T)
+    gate, value, query, key = projected.split(width, 1)
+    per_head = width // block.heads
+    mixed = torch.zeros(length, width)
+    for head in range(block.heads):
+        part = slice(head * per_head, (head + 1) * per_head)
+        for i in range(length):
+            for j in range(i + 1):
+                seconds = max(1.0, abs(float(time_L[i] - time_L[j])) / 1000)
+                rab = block.distance_bias[i - j] + block.time_bias[math.floor(math.log(seconds) / 0.301)]
+                score = functional.silu(query[i, part] @ key[j, part] + rab) / block.max_events
+                mixed[i, part] += score * value[j, part]
+    return block.output(gate * functional.layer_norm(mixed, (width,))) + state_LD
+
+
+def test_hstu_block_is_the_published_layer():
+    torch.manual_seed(0)
+    encoder = HstuEncoder(width=6, heads=2, blocks=1, dropout=0.5, max_events=9).eval()
+    block = encoder.blocks[0]
+    block.distance_bias.data.normal_()
+    block.time_bias.data.normal_()
+    block.project.weight.data.normal_()
+    state_LD = torch.randn(5, 6)
+    time_L = torch.tensor([0, 1_500, 60_000, 60_000, 90_000_000])
+    expected_LD = hstu_block_by_loops(block, state_LD, time_L)
+    torch.testing.assert_close(encoder(state_LD[None], time_L[None])[0], expected_LD)
+
+
+def test_hstu_gradients_of_the_biases():
+    """The biases' gradient by weighted counts equals that of plain indexing."""
+    torch.manual_seed(0)
+    encoder = HstuEncoder(width=4, heads=1, blocks=1, dropout=0.0, max_events=9)
+    state_ULD, time_UL = torch.randn(2, 5, 4), torch.randint(0, 10**6, (2, 5)).sort(1).values
+    encoder(state_ULD, time_UL).square().sum().backward()
+    block = encoder.blocks[0]
+    for bias in (block.time_bias, block.distance_bias):
+        assert bias.grad is not None
+        index = int(bias.grad.abs().argmax())
+        nudge = torch.zeros_like(bias).index_fill_(0, torch.tensor([index]), 1e-2)
+        sums = []
+        for sign in (1, -1):
+            bias.data += sign * nudge
+            with torch.no_grad():
+                sums.append(float(encoder(state_ULD, time_UL).double().square().sum()))
+            bias.data -= sign * nudge
+        assert (sums[0] - sums[1]) / 2e-2 == pytest.approx(float(bias.grad[index]), rel=2e-2)

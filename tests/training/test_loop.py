@@ -1,0 +1,234 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from plait.errors import ConfigError, TrainingError
+from plait.models.builder import build_model
+from plait.schema import Split
+from plait.testing.training_data import SmallDataset
+from plait.training import TrainingConfig, load_recipe_by_name, predict, recipe_names, train
+from plait.training.data import Loader
+from plait.training.log import read_log
+from plait.training.objective import masked_loss
+from plait.training.optimiser import LazyAdam, learning_rate_scale
+from plait.training.recipe import parse_overrides, parse_recipe
+
+FAMILIES = ("lr-small", "dnn-small", "hstu-small")
+
+
+def recipe(name: str, **training):
+    shipped = name if name != "lr-small" else "lr"
+    values = {"tensorboard": False, "batch_size": 64, "log_steps": 1, "threads": 1, **training}
+    return load_recipe_by_name(shipped, Path(), {"training": values})
+
+
+def run(name: str, folder: Path, dataset: SmallDataset | None = None, *, resume: bool = True, **training):
+    dataset = dataset or SmallDataset()
+    chosen = recipe(name, **training)
+    torch.manual_seed(0)
+    model = build_model(chosen.model, dataset.spec, dataset.item_fields_VI)
+    return model, train(dataset, model, chosen.training, folder, resume=resume)
+
+
+def losses(folder: Path) -> list[tuple[int, float]]:
+    return [(int(line["step"]), line["loss"]) for line in read_log(folder, "step")]
+
+
+def test_masked_loss_by_hand():
+    """Objective 0: -ln(1/2) over its two mature rows. Objective 1: one mature row with p = 0.8. 2: none mature."""
+    logits_BT = torch.tensor([[0.0, np.log(4.0), 9.0], [0.0, 5.0, 9.0]])
+    labels_BT = torch.tensor([[1.0, 1.0, float("nan")], [0.0, 0.0, 1.0]])
+    labels_BT[0, 2] = 1.0
+    mask_BT = torch.tensor([[True, True, False], [True, False, False]])
+    expected = (np.log(2) + -np.log(0.8)) / 2
+    assert masked_loss(logits_BT, labels_BT, mask_BT, torch.ones(3)).item() == pytest.approx(expected, rel=1e-6)
+    weighted = (3 * np.log(2) + -np.log(0.8)) / 4
+    loss = masked_loss(logits_BT, labels_BT, mask_BT, torch.tensor([3.0, 1.0, 7.0]))
+    assert loss.item() == pytest.approx(weighted, rel=1e-6)
+    assert masked_loss(logits_BT, labels_BT, torch.zeros(2, 3, dtype=torch.bool), torch.ones(3)).item() == 0.0
+
+
+def test_lazy_adam_is_adam_on_the_rows_used():
+    """With every row used in every step it is PyTorch's Adam; rows that are not used stay as they are."""
+    torch.manual_seed(0)
+    start_VD = torch.randn(4, 3)
+    ours, theirs = torch.nn.Parameter(start_VD.clone()), torch.nn.Parameter(start_VD[:3].clone())
+    lazy = LazyAdam(ours, 0.1, l2=0.05)
+    adam = torch.optim.Adam([theirs], 0.1, weight_decay=0.05)
+    for _ in range(5):
+        gradient_VD = torch.randn(3, 3)
+        rows_N = torch.tensor([[0, 1, 2, 1]])
+        values_ND = torch.cat([gradient_VD, torch.zeros(1, 3)])  # row 1 comes twice: the values add up
+        ours.grad = torch.sparse_coo_tensor(rows_N, values_ND, (4, 3), check_invariants=True)
+        theirs.grad = gradient_VD.clone()
+        lazy.step(1.0)
+        adam.step()
+    torch.testing.assert_close(ours.data[:3], theirs.data, atol=1e-5, rtol=1e-4)
+    assert torch.equal(ours.data[3], start_VD[3])
+
+
+def test_learning_rate_schedules():
+    config = TrainingConfig(warmup_steps=4, schedule="linear")
+    assert [learning_rate_scale(config, step, 12) for step in (0, 1, 3, 4, 8, 12)] == [0.25, 0.5, 1.0, 1.0, 0.5, 0.0]
+    cosine = TrainingConfig(schedule="cosine")
+    assert learning_rate_scale(cosine, 5, 10) == pytest.approx(0.5)
+    assert learning_rate_scale(TrainingConfig(), 5, 10) == 1.0
+
+
+@pytest.mark.parametrize("layout", ["impression", "user"])
+def test_an_epoch_takes_every_exposure_once(layout):
+    dataset = SmallDataset()
+    loader = Loader(dataset, Split.TRAIN, layout, history=8, batch_size=50, batch_events=200)
+    orders = []
+    for epoch in (0, 1, 0):
+        taken = [rows_B for _, rows_B in loader.batches(loader.shuffled(3, epoch))]
+        assert sorted(np.concatenate(taken)) == dataset.rows(Split.TRAIN).tolist()
+        orders.append([rows_B.tolist() for rows_B in taken])
+    assert orders[0] == orders[2] != orders[1]
+    batches = list(loader.batches(loader.in_order()))
+    if layout == "user":
+        for features, _ in batches:
+            lengths_U = np.diff(features.history_offsets_U1)
+            assert len(lengths_U) == 1 or (len(lengths_U) * lengths_U.max() <= 200 and len(features) <= 50)
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, "popularity"])
+def test_every_family_learns(name, tmp_path):
+    """Above chance on exposures that it was not trained on, in better log-loss than it began with."""
+    dataset = SmallDataset(users=200, exposures=40)
+    rates = {"epochs": 4, "learning_rate": 0.005, "embedding_learning_rate": 0.01, "patience": 6}
+    model, result = run(name, tmp_path, dataset, **rates)
+    assert max(point.auc for point in result.curve) > 0.55
+    predictions = predict(dataset, model, Split.TEST)
+    assert predictions.rows.tolist() == dataset.rows(Split.TEST).tolist()
+    assert predictions.probabilities_BT.shape == (len(predictions.rows), 2)
+
+
+@pytest.mark.parametrize("name", ["dnn-small", "hstu-small"])
+def test_predictions_do_not_depend_on_batches_or_layout(name, tmp_path):
+    dataset = SmallDataset()
+    model, _ = run(name, tmp_path, dataset, epochs=1)
+    default = predict(dataset, model, Split.TEST)
+    for layout in ("impression", "user"):
+        other = predict(dataset, model, Split.TEST, batch_size=17, batch_events=90, layout=layout)
+        assert other.rows.tolist() == default.rows.tolist()
+        np.testing.assert_allclose(other.probabilities_BT, default.probabilities_BT, atol=1e-5)
+
+
+def test_the_best_weights_are_kept(tmp_path):
+    """Training with a rate far too high gets worse: the model that comes out is the best evaluation's."""
+    dataset = SmallDataset(users=200)
+    model, result = run("lr-small", tmp_path, dataset, epochs=8, learning_rate=0.5, embedding_learning_rate=0.5)
+    best = min(result.curve, key=lambda point: point.logloss)
+    assert result.best_step == best.step
+    assert len(result.curve) < 8
+    predictions = predict(dataset, model, Split.VALID)
+    labels_BT, mask_BT = predictions.labels_BT, predictions.mask_BT
+    bce_BT = -np.log(np.where(labels_BT == 1, predictions.probabilities_BT, 1 - predictions.probabilities_BT))
+    mean = np.mean([bce_BT[mask_BT[:, index], index].mean() for index in range(2)])
+    assert mean == pytest.approx(best.logloss, rel=1e-4)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+import test_loop
+test_loop.run(sys.argv[1], Path(sys.argv[2]), checkpoint_steps=3, epochs=4, evaluations_per_epoch=2, patience=9)
+"""
+
+
+@pytest.mark.parametrize("name", ["dnn-small", "hstu-small"])
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+def test_resume_is_exact(name, kind, tmp_path):
+    """A run that is killed and started again has the losses and ends in the weights of one that was not."""
+    settings = {"checkpoint_steps": 3, "epochs": 4, "evaluations_per_epoch": 2, "patience": 9}
+    whole, result = run(name, tmp_path / "whole", **settings)
+    killed = tmp_path / "killed"
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, name, str(killed), str(Path(__file__).parent)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(losses(killed)) < 8 and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    child.send_signal(kind)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode != 0, "the run was over before it could be stopped"
+    if kind == signal.SIGINT:
+        assert "the same command goes on" in errors
+    before = losses(killed)
+    resumed, resumed_result = run(name, killed, **settings)
+    assert losses(killed) == losses(tmp_path / "whole")
+    assert 8 <= len(before) < len(losses(killed))
+    assert resumed_result.curve == result.curve
+    assert resumed_result.best_step == result.best_step
+    for (key, weight), other in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(weight, other), key
+
+
+def test_without_resume_a_run_starts_anew(tmp_path):
+    run("lr-small", tmp_path, epochs=1, checkpoint_steps=2)
+    first = losses(tmp_path)
+    run("lr-small", tmp_path, epochs=1, checkpoint_steps=2, resume=False)
+    assert losses(tmp_path) == first
+
+
+def test_a_damaged_checkpoint_says_so(tmp_path):
+    run("lr-small", tmp_path, epochs=1)
+    (weights,) = (tmp_path / "checkpoints").glob("step-*/weights.safetensors")
+    weights.write_bytes(b"nothing of the kind")
+    with pytest.raises(TrainingError, match="--no-resume"):
+        run("lr-small", tmp_path, epochs=2)
+
+
+def test_objective_weights_matter(tmp_path):
+    run("lr-small", tmp_path / "a", epochs=1)
+    run("lr-small", tmp_path / "b", epochs=1, objective_weights={"objective_0": 0.0})
+    assert losses(tmp_path / "a") != losses(tmp_path / "b")
+
+
+def test_tensorboard_gets_curves(tmp_path):
+    pytest.importorskip("tensorboard")
+    run("lr-small", tmp_path, epochs=1, tensorboard=True)
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_recipes_all_load():
+    names = recipe_names()
+    assert names == ["dnn", "dnn-small", "hstu", "hstu-small", "lr", "popularity"]
+    for name in names:
+        chosen = load_recipe_by_name(name, Path())
+        again = parse_recipe(json.loads(json.dumps(chosen.to_dict())), name)
+        assert again == chosen
+        header = (Path(__file__).parents[2] / "plait" / "recipes" / f"{name}.toml").read_text().split("\n\n")[0]
+        assert f"plait train {name} -w FOLDER" in header
+        assert "# Expect:" in header
+
+
+def test_hstu_is_the_dnn_with_a_sequence():
+    """The rung above the DNN shares its inputs and head: only the sequence is new."""
+    dnn = load_recipe_by_name("dnn", Path()).model.model_dump(exclude={"family"})
+    hstu = load_recipe_by_name("hstu", Path()).model.model_dump(exclude={"family", "sequence"})
+    assert dnn == hstu
+
+
+def test_overrides():
+    assert parse_overrides(["training.epochs=2", "model.hidden=[64, 32]", "training.schedule=cosine"]) == {
+        "training": {"epochs": 2, "schedule": "cosine"},
+        "model": {"hidden": [64, 32]},
+    }
+    with pytest.raises(ConfigError, match=r"section\.key=value"):
+        parse_overrides(["epochs=2"])
+    with pytest.raises(ConfigError, match="did you mean 'epochs'"):
+        load_recipe_by_name("dnn", Path(), {"training": {"epoch": 2}})
+    with pytest.raises(ConfigError, match="did you mean 'dnn'"):
+        load_recipe_by_name("dn", Path())
