@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.config import nearest
-from plait.errors import ServingError
+from plait.errors import ArtifactError, ServingError
 from plait.features.assembly import ContextRows, FeatureTables
 from plait.features.batch import FeatureBatch
 from plait.features.context import SERVING_POSITION, clock_codes
@@ -62,13 +62,22 @@ class OnlineFeatures:
         self._context_numbers = [tables.spec.numbers[index] for index in tables.spec.number_columns("context")]
 
     @classmethod
-    def open(cls, path: Path) -> "OnlineFeatures":
-        """Read what requests need from an encoded folder.
+    def open(cls, path: Path, trained: FeatureSpec | None = None) -> "OnlineFeatures":
+        """Read what requests need from an encoded folder: its specification, tables and vocabularies, no arrays.
+
+        Args:
+            path: the folder, or a copy of it without `arrays/` and `exposure_ids/`.
+            trained: what the model to serve was trained on; the folder must hold the same.
 
         Raises:
-            ArtifactError: the folder is missing, unfinished or damaged.
+            ArtifactError: the folder is missing, unfinished or damaged, or holds other features than `trained`.
         """
         tables = FeatureTables.load(path)
+        if trained is not None and tables.spec != trained:
+            raise ArtifactError(
+                f"{path}: these are other features than the model was trained on (codes would mean other values); "
+                "serve it with the encoded data of its training run, or train again"
+            )
         vocabularies = {}
         for index in tables.spec.columns("context"):
             name = tables.spec.fields[index].name

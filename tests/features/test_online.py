@@ -1,6 +1,7 @@
 """Requests: the same batch, bit by bit, as training builds for the same exposure."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from plait.errors import ServingError
+from plait.errors import ArtifactError, ServingError
 from plait.features.batch import FeatureBatch
 from plait.features.dataset import EncodedDataset
 from plait.features.encoding import encode_samples
@@ -111,6 +112,18 @@ def test_requests_that_make_no_sense_are_refused(online: OnlineFeatures) -> None
         online.encode_context("serach", 0)
     with pytest.raises(ServingError, match="context value 'battery': found 'full', expected a number"):
         online.encode_context("search", 0, {"battery": "full"})
+
+
+def test_serving_needs_no_arrays_but_the_features_of_training(
+    online: OnlineFeatures, encoded_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("tables", "vocabularies"):
+        shutil.copytree(encoded_folder / name, tmp_path / name)
+    shutil.copy(encoded_folder / "spec.json", tmp_path)
+    assert OnlineFeatures.open(tmp_path, online.spec).item_row(117) == online.item_row(117)
+    other = dataclasses.replace(online.spec, scenarios=("首页", "elsewhere"))
+    with pytest.raises(ArtifactError, match="other features than the model was trained on"):
+        OnlineFeatures.open(tmp_path, other)
 
 
 def test_ids_and_rows_go_both_ways(online: OnlineFeatures) -> None:
