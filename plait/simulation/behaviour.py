@@ -9,7 +9,7 @@ from plait.simulation.catalogue import leaf_popularity
 from plait.simulation.users import BLOCKS, INTEREST_WEIGHTS, LOYALTIES, Floats, Ints, Users
 from plait.simulation.world import DAY_MS, START, World
 
-SHARES = {"interest": 0.20, "drift": 0.16, "session_intent": 0.24, "habit": 0.22, "loyalty": 0.06}
+SHARES = {"interest": 0.18, "drift": 0.15, "session_intent": 0.22, "habit": 0.26, "loyalty": 0.07}
 """Share of organic behaviours that each ingredient brings about; the rest follows what is popular."""
 ACTIONS = ("use", "view", "search", "download", "update", "favourite", "pay")
 ACTION_SHARES = np.array([0.56, 0.20, 0.08, 0.06, 0.06, 0.02, 0.02])
@@ -113,7 +113,7 @@ def _items(world: World, users: Users, sessions: Sessions, session: Ints, rng: n
     total = len(session)
     ingredient = np.searchsorted(shares(world), rng.random(total, dtype=np.float32), side="right")
     user, day = sessions.user[session], sessions.day[session]
-    first, second = rng.random((2, total), dtype=np.float32)
+    draws = rng.random((2, total), dtype=np.float32)
     rows = [np.flatnonzero(ingredient == kind) for kind in range(len(SHARES) + 1)]
     leaf = np.full(total, -1, dtype=np.int64)
     rank = np.searchsorted(np.cumsum(INTEREST_WEIGHTS), rng.random(len(rows[0]), dtype=np.float32))
@@ -124,21 +124,21 @@ def _items(world: World, users: Users, sessions: Sessions, session: Ints, rng: n
     item = np.empty(total, dtype=np.int64)
     loyal, popular = rows[4], rows[5]
     developer = users.loyal[user[loyal], rng.integers(0, LOYALTIES, size=len(loyal))]
-    item[loyal] = world.market.developer.draw(day[loyal], developer, first[loyal])
-    item[popular] = world.market.organic.draw_any(day[popular], first[popular])
+    item[loyal] = world.market.developer.draw(day[loyal], developer, draws[0, loyal])
+    item[popular] = world.market.organic.draw_any(day[popular], draws[0, popular])
     by_leaf = np.flatnonzero(leaf >= 0)
     item[by_leaf] = _preferred(
-        world, users, user[by_leaf], day[by_leaf], leaf[by_leaf], first[by_leaf], second[by_leaf]
+        world, users, user=user[by_leaf], day=day[by_leaf], leaf=leaf[by_leaf], draws=draws[:, by_leaf]
     )
     return item
 
 
-def _preferred(world: World, users: Users, user: Ints, day: Ints, leaf: Ints, first: Floats, second: Floats) -> Ints:
+def _preferred(world: World, users: Users, *, user: Ints, day: Ints, leaf: Ints, draws: Floats) -> Ints:
     """Of two items drawn from the leaf, the one whose themes the user likes better."""
-    one = world.market.organic.draw(day, leaf, first)
+    one = world.market.organic.draw(day, leaf, draws[0])
     if world.strengths.text == 0:
         return one
-    other = world.market.organic.draw(day, leaf, second)
+    other = world.market.organic.draw(day, leaf, draws[1])
     return np.where(users.taste[user, one] >= users.taste[user, other], one, other)
 
 

@@ -50,9 +50,10 @@ def explain(folder: Path) -> str:
     table = {name: _steps(world, folder, frame, name) for name in EXPLAINED}
     write_atomically(folder / "truth" / "auc_by_parts.json", json.dumps(table, indent=1))
     lines = [f"{'AUC (simulated), known so far':34}" + "".join(f"{name:>11}" for name in EXPLAINED)]
-    for step in table[EXPLAINED[0]]:
-        lines.append(f"{step:34}" + "".join(f"{table[name][step]:11.4f}" for name in EXPLAINED))
-    return "\n".join(lines)
+    steps = table[EXPLAINED[0]]
+    return "\n".join(
+        lines + [f"{step:34}" + "".join(f"{table[name][step]:11.4f}" for name in EXPLAINED) for step in steps]
+    )
 
 
 def rank_auc(labels: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 from plait.config import WORKSPACE_FILE
 from plait.data.artifacts import write_atomically
 from plait.errors import DataError
-from plait.simulation.chunk import chunk_files, write_chunk
+from plait.simulation.chunk_tables import chunk_files, write_chunk
 from plait.simulation.outcomes import Truth, calibrate
 from plait.simulation.shared_tables import write_shared_tables
 from plait.simulation.sizes import Size, named_size
@@ -92,7 +92,14 @@ def _write_chunks(world: World, out: Path, workers: int) -> None:
     ]
     if missing:
         truth = calibrate(world)
-        _each("Simulating users", missing, workers, _start_chunks, (world, truth, out), _chunk)
+        _each(
+            "Simulating users",
+            tasks=missing,
+            workers=workers,
+            start=_start_chunks,
+            arguments=(world, truth, out),
+            work=_chunk,
+        )
 
 
 def _render(world: World, out: Path, workers: int) -> None:
@@ -100,7 +107,14 @@ def _render(world: World, out: Path, workers: int) -> None:
 
     missing = [plan for plan in world.creatives.plans if not (out / plan.file).exists()]
     batches = [missing[first : first + 20] for first in range(0, len(missing), 20)]
-    _each("Rendering creatives", batches, workers, _start_media, (out, world.seed), render_media)
+    _each(
+        "Rendering creatives",
+        tasks=batches,
+        workers=workers,
+        start=_start_media,
+        arguments=(out, world.seed),
+        work=render_media,
+    )
 
 
 _state: dict[str, Any] = {}
@@ -111,7 +125,8 @@ def _start_chunks(world: World, truth: Truth, out: Path) -> None:
 
 
 def _chunk(chunk: int) -> None:
-    write_chunk(*_state["chunks"], chunk)
+    world, truth, out = _state["chunks"]
+    write_chunk(world, truth, out, chunk)
 
 
 def _start_media(out: Path, seed: int) -> None:
@@ -122,6 +137,7 @@ def _start_media(out: Path, seed: int) -> None:
 
 def _each(
     label: str,
+    *,
     tasks: Iterable[Any],
     workers: int,
     start: Callable[..., None],

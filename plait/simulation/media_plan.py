@@ -74,7 +74,7 @@ def _plan_one(index: int, rng: np.random.Generator) -> MediaPlan:
         ratio=str(rng.choice(RATIOS[orientation])),
         duration=float(rng.choice(VIDEO_SECONDS)) if video else 0.0,
         color=color,
-        clarity=str(rng.choice(CLARITIES, p=[0.6, 0.25, 0.15])),
+        clarity="sharp" if subject == "none" else str(rng.choice(CLARITIES, p=[0.6, 0.25, 0.15])),
         brightness=brightness,
         tone=TONES.get(color) or str(rng.choice(["warm", "neutral", "cool"])),
         person=subject == "person",
@@ -101,11 +101,9 @@ def _copy(rng: np.random.Generator, branch: int) -> tuple[str, str, str]:
 
 def _unreadable(color: str, brightness: str) -> tuple[str, ...]:
     """Text colours that would vanish on the background."""
-    if color == "white" or (color == "yellow" and brightness == "bright"):
+    if color == "white" or (color == "yellow" and brightness != "dark"):
         return ("white", "yellow")
-    if brightness == "dark":
-        return ("black", "red")
-    return ("red",) if color in ("orange", "purple") else ()
+    return ("black", "red") if brightness == "dark" else ("red",)
 
 
 def attribute_matrix(media: tuple[MediaPlan, ...]) -> NDArray[np.float32]:

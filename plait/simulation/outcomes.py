@@ -14,9 +14,9 @@ from plait.simulation.scenarios import load_scenarios
 from plait.simulation.users import Floats, Ints
 from plait.simulation.world import World
 
-PILOT_USERS = 600
+PILOT_USERS = 400
 """Users, outside the world, on whom the intercepts are calibrated."""
-PILOT_EXPOSURES = 150.0
+PILOT_EXPOSURES = 180.0
 """Exposures of each of them."""
 LATE_SHARE = 0.2
 """Share of the advertisers' reports that arrive late."""
@@ -56,7 +56,7 @@ def calibrate(world: World) -> Truth:
     rng = generator(world.seed, "pilot")
     sessions = make_sessions(world, users, rng)
     rate = PILOT_EXPOSURES / world.size.exposures_per_user
-    requests = make_requests(world, users, sessions, sessions.events * 60_000, rng, rate)
+    requests = make_requests(world, users, sessions, sessions.events * 60_000, rng, rate=rate)
     slates = make_slates(world, users, requests, rng)
     exposed = raw_parts(world, users, sessions, requests, slates)
     logits = linear_logits(world, users, exposed, weights)

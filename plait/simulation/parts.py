@@ -35,23 +35,23 @@ PARTS = (
 GAINS = {
     "quality": 0.5,
     "activity": 0.35,
-    "interest": 1.3,
-    "profile": 0.32,
-    "drift": 1.5,
+    "interest": 1.1,
+    "profile": 0.3,
+    "drift": 1.3,
     "session_intent": 1.2,
-    "habit": 2.4,
-    "loyalty": 2.4,
+    "habit": 2.7,
+    "loyalty": 2.8,
     "creative_taste": 0.38,
     "creative_appeal": 0.35,
     "text": 0.3,
     "position_bias": 1.0,
-    "query_match": 1.0,
+    "query_match": 0.9,
 }
 """Logit of one unit of each part at strength 1. Fixed with the version of the strengths."""
 
 _KIND_TILT = {
     "search": {"query_match": 0.4, "session_intent": 0.3, "creative_taste": -0.8, "creative_appeal": -0.8},
-    "ads": {"creative_taste": 0.7, "creative_appeal": 0.7, "profile": 0.32, "habit": -0.6, "quality": -0.4},
+    "ads": {"creative_taste": 0.7, "creative_appeal": 0.7, "profile": 0.3, "habit": -0.6, "quality": -0.4},
     "games": {"habit": 0.6, "loyalty": 0.5, "text": 0.4, "profile": -0.4},
     "recommendation": {"interest": 0.3, "drift": 0.3, "query_match": 0.0},
 }
@@ -62,7 +62,7 @@ _OBJECTIVE_TILT = {
     "download": {"interest": 0.3, "quality": 0.3, "session_intent": -0.3},
     "return_1d": {"habit": 0.7, "interest": 0.4, "session_intent": -1.2, "quality": 0.3},
     "pay": {"profile": 0.7, "loyalty": 0.7, "activity": 0.6, "session_intent": -1.2, "drift": -0.6},
-    "register": {"profile": 0.32, "text": 0.3, "session_intent": -0.6},
+    "register": {"profile": 0.3, "text": 0.3, "session_intent": -0.6},
     "uninstall": {"quality": 0.6, "interest": 0.4, "session_intent": -1.2},
     "dislike": {"profile": 0.3, "text": 0.5, "habit": -0.5},
 }
@@ -92,7 +92,7 @@ def raw_parts(world: World, users: Users, sessions: Sessions, requests: Requests
     user, session, day = requests.user[request], requests.session[request], requests.day[request]
     leaf = world.items.leaf[item]
     look = world.creatives.attributes[slates.creative]
-    appeal = generator(world.seed, "appeal").normal(size=look.shape[1]).astype(np.float32)
+    appeal = generator(world.seed, "appeal").normal(size=(look.shape[1],)).astype(np.float32)
     columns = {
         "quality": world.items.quality[item],
         "activity": np.zeros(len(item)),
@@ -121,7 +121,8 @@ def part_weights(strengths: Strengths, seed: int) -> Floats:
     kind = np.array([[_KIND_TILT[name].get(part, 0.0) for part in PARTS] for name in KINDS])
     own = generator(seed, "scenario-weights").normal(scale=_SCENARIO_SPREAD, size=(len(scenarios), len(PARTS)))
     by_scenario = kind[[KINDS.index(scenario.kind) for scenario in scenarios]] + own
-    contrast = CONTRAST * strengths.scenario_contrast * (by_scenario[:, None, :] + tilt[None, :, :])
+    contrast = np.asarray(by_scenario[:, None, :] + tilt[None, :, :])
+    contrast *= CONTRAST * strengths.scenario_contrast
     position = PARTS.index("position_bias")
     contrast[:, :, position] = np.log([max(scenario.position, 1e-9) for scenario in scenarios])[:, None]
     return np.asarray(gain * structure * np.exp(contrast), dtype=np.float32)

@@ -48,7 +48,7 @@ class Slates:
 
 
 def make_requests(
-    world: World, users: Users, sessions: Sessions, length: Ints, rng: np.random.Generator, rate: float = 1.0
+    world: World, users: Users, sessions: Sessions, length: Ints, rng: np.random.Generator, *, rate: float = 1.0
 ) -> Requests:
     """Some sessions ask for a slate after their first behaviours.
 
@@ -68,7 +68,7 @@ def make_requests(
     share = rate * world.size.exposures_per_user / (mean_sessions * float(traffic @ slate))
     session = np.flatnonzero(rng.random(len(sessions.user)) < share)
     scenario = rng.choice(len(scenarios), size=len(session), p=traffic)
-    moment = (rng.uniform(0.3, 1.1, size=len(session)) * length[session]).astype(np.int64) + 1_000
+    moment = (rng.uniform(0.02, 1.1, size=len(session)) * length[session]).astype(np.int64) + 1_000
     searching = np.array([entry.kind == "search" for entry in scenarios])[scenario]
     leaf = _query_leaves(users, sessions, session, rng)
     theme = np.where(rng.random(len(session)) < 0.4, rng.integers(0, world.items.themes.shape[1], len(session)), -1)
@@ -97,7 +97,9 @@ def make_slates(world: World, users: Users, requests: Requests, rng: np.random.G
         for uniform in (False, True):
             rows = np.flatnonzero((pools == pool) & (requests.random == uniform))
             if len(rows):
-                item[rows], chance[rows] = _draw(world, users, requests, rows, pool, uniform, error, width, rng)
+                item[rows], chance[rows] = _draw(
+                    world, users, requests, rows, pool=pool, uniform=uniform, error=error, width=width, rng=rng
+                )
     shown = np.arange(width)[None, :] < sizes[:, None]
     request, position = np.nonzero(shown)
     chosen = item[shown]
@@ -107,12 +109,13 @@ def make_slates(world: World, users: Users, requests: Requests, rng: np.random.G
 
 
 def leaf_shares(
-    world: World, users: Users, requests: Requests, rows: Ints, pool: str, error: Floats
+    world: World, users: Users, requests: Requests, rows: Ints, *, pool: str, error: Floats
 ) -> NDArray[np.float64]:
     """[rows, leaves] how the policy spreads a request over leaves.
 
-    A mixture of the pool's popularity and of a softmax over what the policy believes of the user (interest seen with
-    an error, profile, a stale focus, what the user does at any time of the week); in search, most goes to the query's leaf and its siblings.
+    A mixture of the pool's popularity and of a softmax over what the policy believes of the user: interest seen with
+    an error, profile, a stale focus, and what the user does at any time of the week. In search, most goes to the
+    query's leaf and its siblings.
     """
     taxonomy = load_taxonomy()
     user, day = requests.user[rows], requests.day[rows]
@@ -138,6 +141,7 @@ def _draw(
     users: Users,
     requests: Requests,
     rows: Ints,
+    *,
     pool: str,
     uniform: bool,
     error: Floats,
@@ -152,7 +156,7 @@ def _draw(
     table = world.market.uniform[pool] if uniform else world.market.policy[pool]
     day = requests.day[rows]
     mass = table.mass()[day]
-    shares = _normalised(mass) if uniform else leaf_shares(world, users, requests, rows, pool, error)
+    shares = _normalised(mass) if uniform else leaf_shares(world, users, requests, rows, pool=pool, error=error)
     sums = np.cumsum(shares, axis=1)
     line = np.arange(len(rows))
     flat = (sums / sums[:, -1:] + line[:, None]).ravel()
@@ -177,7 +181,7 @@ def _draw_leaf(flat: NDArray[np.float64], rows: Ints, shares: NDArray[np.float64
     """A leaf for each of `rows`; never one without a share, whatever the rounding."""
     leaves = shares.shape[1]
     leaf = np.minimum(np.searchsorted(flat, rows + rng.random(len(rows)), side="right") - rows * leaves, leaves - 1)
-    return np.where(shares[rows, leaf] > 0, leaf, shares[rows].argmax(axis=1))
+    return np.asarray(np.where(shares[rows, leaf] > 0, leaf, shares[rows].argmax(axis=1)))
 
 
 def _query_leaves(users: Users, sessions: Sessions, session: Ints, rng: np.random.Generator) -> Ints:

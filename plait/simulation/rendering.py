@@ -1,7 +1,6 @@
-"""Draws the creatives' files: a background of the dominant colour, a photograph, and text. Needs the extra `simulation`."""
+"""Draws the creatives' files: dominant colour, photograph, text. Needs the extra `simulation`."""
 
 import io
-import os
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -65,7 +64,7 @@ def render_media(plans: list[MediaPlan]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(path.name + ".partial")
         aside.write_bytes(encode(plan, generator(_state["seed"], "pixels", plan.file)))
-        os.replace(aside, path)
+        aside.replace(path)
 
 
 def encode(plan: MediaPlan, rng: np.random.Generator) -> bytes:

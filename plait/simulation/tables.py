@@ -46,14 +46,14 @@ class ItemTable:
         first, last = row + self.start[group], row + self.start[group + 1]
         low = self.sums[first]
         place = np.searchsorted(self.sums, low + uniform * (self.sums[last] - low), side="right") - 1
-        return self.order[np.minimum(place, last - 1) - row]
+        return np.asarray(self.order[np.minimum(place, last - 1) - row])
 
     def draw_any(self, day: Ints, uniform: NDArray[np.floating]) -> Ints:
         """One item for each day, from all groups."""
         row = day * len(self.order)
         low = self.sums[row]
         place = np.searchsorted(self.sums, low + uniform * (self.sums[row + len(self.order)] - low), side="right") - 1
-        return self.order[np.minimum(place - row, len(self.order) - 1)]
+        return np.asarray(self.order[np.minimum(place - row, len(self.order) - 1)])
 
     def mass(self) -> Doubles:
         """[days, groups]: summed weight."""

@@ -40,8 +40,9 @@ class Taxonomy:
     """[leaves, leaves]: 1 for itself, less for siblings, 0 elsewhere."""
 
 
+@cache
 def data_file(name: str) -> dict[str, Any]:
-    """A TOML data file of this package."""
+    """A TOML data file of this package; shared, so read it only."""
     return tomllib.loads(files("plait.simulation").joinpath(name).read_text(encoding="utf-8"))
 
 

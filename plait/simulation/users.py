@@ -90,7 +90,7 @@ def profile_effects(seed: int, items: Items, creatives: Creatives) -> ProfileEff
 
 
 def make_users(
-    index: Ints, seed: int, size: Size, items: Items, market: Market, effects: ProfileEffects, stream: str
+    index: Ints, seed: int, size: Size, *, items: Items, market: Market, effects: ProfileEffects, stream: str
 ) -> Users:
     """The users `index`, from the random stream called `stream`."""
     rng = generator(seed, "users", stream)
@@ -187,7 +187,7 @@ def _choose(rng: np.random.Generator, log_weights: NDArray[np.float64], draws: i
     sums = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
     row = np.arange(len(sums))[:, None]
     place = np.searchsorted((sums + row).ravel(), (row + rng.random((len(sums), draws)) * (1 - 1e-9)).ravel())
-    return np.minimum(place.reshape(len(sums), draws) - row * sums.shape[1], sums.shape[1] - 1)
+    return np.asarray(np.minimum(place.reshape(len(sums), draws) - row * sums.shape[1], sums.shape[1] - 1))
 
 
 def _top(scores: NDArray[np.float64], count: int) -> Ints:

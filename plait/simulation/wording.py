@@ -28,7 +28,7 @@ def item_texts(items: Items, seed: int) -> dict[str, list[str]]:
         for suffix, language, column in _LANGUAGES:
             ways = _theme_ways(words, themes, language, draw[:3])
             columns["name" + suffix].append(_name(words["names"], suffix, leaf.words[column], ways, draw))
-            columns["description" + suffix].append(_description(words, suffix, leaf, column, ways, draw))
+            columns["description" + suffix].append(_description(words, suffix, leaf, ways, draw))
     return columns
 
 
@@ -62,8 +62,8 @@ def _name(parts: dict[str, Any], suffix: str, words: tuple[str, ...], ways: list
     return brand + str(_pick(parts["suffix" + suffix], draw[7]))
 
 
-def _description(words: dict[str, Any], suffix: str, leaf: Leaf, column: int, ways: list[str], draw: Any) -> str:
-    space = " " if suffix else ""
+def _description(words: dict[str, Any], suffix: str, leaf: Leaf, ways: list[str], draw: Any) -> str:
+    space, column = (" ", 1) if suffix else ("", 0)
     values = {
         "leaf": leaf.path[2][column].lower() if suffix else leaf.path[2][column],
         "a": _pick(leaf.words[column], draw[8]),

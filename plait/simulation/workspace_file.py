@@ -3,7 +3,7 @@
 import json
 
 from plait.config import format_duration
-from plait.simulation.chunk import ALL_ACTIONS
+from plait.simulation.chunk_tables import ALL_ACTIONS
 from plait.simulation.objectives import OBJECTIVES
 from plait.simulation.scenarios import load_scenarios
 from plait.simulation.world import World
@@ -51,8 +51,7 @@ test = 0.2
 def workspace_text(world: World, name: str) -> str:
     """The whole file, in the order of the funnel."""
     parts = [_HEADER.format(name=json.dumps(name), seed=world.seed)]
-    for scenario in load_scenarios():
-        parts.append(_table("scenarios", {"name": scenario.name, "app": scenario.app, "kind": scenario.kind}))
+    parts.extend(_table("scenarios", {"name": s.name, "app": s.app, "kind": s.kind}) for s in load_scenarios())
     for objective in OBJECTIVES:
         values = {"name": objective.name, "action": objective.name, "parent": objective.parent}
         window = {"window": format_duration(objective.window), "attribution": "exposure_id", "value": objective.value}

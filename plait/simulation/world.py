@@ -47,7 +47,15 @@ class World:
 
     def users(self, index: Ints, stream: str) -> Users:
         """Users from a random stream of their own."""
-        return make_users(index, self.seed, self.size, self.items, self.market, self.effects, stream)
+        return make_users(
+            index,
+            self.seed,
+            self.size,
+            items=self.items,
+            market=self.market,
+            effects=self.effects,
+            stream=stream,
+        )
 
 
 def make_world(size: Size, seed: int, strengths: Strengths) -> World:

@@ -1,16 +1,15 @@
 """Parquet files of a simulated world: written aside, then renamed; equal input gives equal bytes."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-Column = NDArray[Any] | list[Any] | pa.Array
+Column: TypeAlias = NDArray[Any] | list[Any] | pa.Array
 
 
 def write_parquet(path: Path, columns: Mapping[str, Column]) -> None:
@@ -31,7 +30,7 @@ def write_parquet(path: Path, columns: Mapping[str, Column]) -> None:
         write_statistics=True,
         row_group_size=250_000,
     )
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def labelled(codes: NDArray[np.integer[Any]], words: list[str]) -> pa.Array:
