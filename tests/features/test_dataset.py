@@ -70,6 +70,8 @@ def test_histories_are_the_events_of_the_samples(dataset: EncodedDataset, encode
     for user_id, times in zip(users["user_id"], users["time"], strict=True):
         history = dataset.history(dataset.tables.users.ids.code(user_id))
         np.testing.assert_array_equal(history.time_N, np.array(times.to_list(), np.int64))
+    rows = np.array([dataset.tables.users.ids.code(user_id) for user_id in users["user_id"]])
+    np.testing.assert_array_equal(dataset.history_lengths(rows), users["time"].list.len().to_numpy())
 
 
 @pytest.mark.parametrize("splits", [(Split.TRAIN,), (Split.VALID, Split.TEST), tuple(Split)])
