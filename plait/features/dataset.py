@@ -92,10 +92,6 @@ class EncodedDataset:
         """Rows of the creatives of exposures in the creative table; 0 where there was none."""
         return self.arrays.creative_E[rows_B].astype(np.int64)
 
-    def history_lengths(self, users_U: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Number of all events of users, by their rows."""
-        return np.asarray(self.arrays.event_length_U[users_U])
-
     def exposure_ids(self, rows_B: NDArray[np.int64]) -> pl.Series:
         """Ids of exposures, integers or text as in the tables."""
         return self._exposure_ids[rows_B]
