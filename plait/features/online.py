@@ -57,6 +57,8 @@ class OnlineFeatures:
         """
         self.tables = tables
         self._vocabularies = vocabularies
+        for table in (tables.users, tables.items, tables.creatives):
+            table.ids.code(0)  # the index of ids is made on first use: now, not within a request's deadline
         self._scenario_codes = {name: index for index, name in enumerate(tables.spec.scenarios)}
         self._context_fields = [tables.spec.fields[index] for index in tables.spec.columns("context")]
         self._context_numbers = [tables.spec.numbers[index] for index in tables.spec.number_columns("context")]
