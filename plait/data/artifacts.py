@@ -1,10 +1,12 @@
 """Derived data under `.plait/derived/`, content-addressed: a step runs again only when its inputs changed."""
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +17,24 @@ _CHUNK_BYTES = 1 << 20
 
 
 def fingerprint(content: Mapping[str, Any]) -> str:
-    """16 hex digits that name `content` (anything JSON can hold; paths and enums by their text)."""
-    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
+    """16 hex digits that name `content` (anything JSON can hold, sets; all else by its text)."""
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, default=_plain)
     return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
 
-def fingerprint_files(paths: Iterable[Path]) -> str:
-    """16 hex digits that name the bytes of `paths`, in the order of their names."""
-    digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(paths):
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    return digest.hexdigest()
+def fingerprint_files(paths: Iterable[Path], memory: Path | None = None) -> str:
+    """16 hex digits that name the names and bytes of `paths`, whatever order they are given in.
+
+    Args:
+        paths: the files.
+        memory: a JSON file that remembers the fingerprint of each file by its size and time of change, so that files
+            which have not changed since are not read again.
+    """
+    remembered = _remembered(memory)
+    digests = [(path.name, _file_digest(path, remembered)) for path in sorted(paths)]
+    if memory is not None:
+        write_atomically(memory, json.dumps(remembered, ensure_ascii=False, indent=0))
+    return fingerprint({"files": sorted(digests)})
 
 
 def write_atomically(path: Path, content: str) -> None:
@@ -45,6 +51,7 @@ def write_atomically(path: Path, content: str) -> None:
 class ArtifactStore:
     """Folders named by stage and inputs.
 
+    Two processes that want the same folder do not get in each other's way: the second waits for the first.
     A stage that was killed finds its unfinished folder again and may go on from what lies there; a finished folder
     appears under its name in one rename and is never changed.
     """
@@ -63,13 +70,10 @@ class ArtifactStore:
         final = self.path(stage, inputs)
         if (final / _DONE).exists():
             return final
-        unfinished = final.with_name(final.name + ".partial")
-        unfinished.mkdir(parents=True, exist_ok=True)
-        make(unfinished)
-        write_atomically(unfinished / _DONE, json.dumps(dict(inputs), indent=1, ensure_ascii=False, default=str))
-        if final.exists():
-            shutil.rmtree(final)
-        unfinished.rename(final)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(final.with_name(final.name + ".lock")):
+            if not (final / _DONE).exists():
+                _make_aside(final, inputs, make)
         return final
 
     def path(self, stage: str, inputs: Mapping[str, Any]) -> Path:
@@ -86,3 +90,49 @@ class ArtifactStore:
         if not (path / _DONE).exists():
             raise ArtifactError(f"no {stage} for the workspace as it stands now (expected {path}); {hint}")
         return path
+
+
+def _make_aside(final: Path, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> None:
+    unfinished = final.with_name(final.name + ".partial")
+    unfinished.mkdir(exist_ok=True)
+    make(unfinished)
+    write_atomically(unfinished / _DONE, json.dumps(dict(inputs), indent=1, ensure_ascii=False, default=_plain))
+    if final.exists():
+        shutil.rmtree(final)
+    unfinished.rename(final)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Only one process at a time gets past; the lock of a killed one is gone with it."""
+    with path.open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _plain(value: object) -> object:
+    """What JSON does not know, as something that it does; sets in order, so that two runs agree on them."""
+    return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
+
+
+def _remembered(memory: Path | None) -> dict[str, list[int | str]]:
+    try:
+        found = json.loads(memory.read_text(encoding="utf-8")) if memory is not None else {}
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _file_digest(path: Path, remembered: dict[str, list[int | str]]) -> str:
+    """The file's fingerprint, from `remembered` where size and time of change are as they were; it is added there."""
+    status = path.stat()
+    key, state = str(path.resolve()), [status.st_size, status.st_mtime_ns]
+    known = remembered.get(key)
+    if known is not None and known[:2] == state:
+        return str(known[2])
+    digest = hashlib.blake2b(digest_size=8)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    remembered[key] = [*state, digest.hexdigest()]
+    return digest.hexdigest()
