@@ -1,0 +1,172 @@
+"""The training stage: a recipe and the encoded samples to a registered model."""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from plait import seeding
+from plait.config import merge
+from plait.data.artifacts import fingerprint, fingerprint_files, write_atomically
+from plait.errors import TrainingError
+from plait.features.dataset import EncodedDataset
+from plait.models.builder import build_model
+from plait.models.loading import MODEL_FILE, SPEC_FILE, WEIGHTS_FILE
+from plait.pipelines.encode import encoded_dataset
+from plait.pipelines.project import Project
+from plait.pipelines.results import git_commit
+from plait.registry import Registry
+from plait.telemetry import console
+from plait.training import CurvePoint, Recipe, TrainingResult, load_recipe_by_name, train
+from plait.training.checkpoint import load_tensors
+from plait.training.loop import BEST_FILE
+
+PRODUCTION = "production"
+_RUN_FILE = "run.json"
+_RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A finished run."""
+
+    name: str
+    """In the registry, and of the run's folder."""
+    run: Path
+    """Folder of the run: `log.jsonl`, checkpoints, weights, `tensorboard/`."""
+    model: nn.Module
+    """The best weights, in evaluation mode."""
+    recipe: Recipe
+    result: TrainingResult
+    version: int | None
+    """In the registry; None if it was not registered."""
+    reused: bool
+    """The run had been finished before, with the same recipe and data."""
+
+    @property
+    def reference(self) -> str:
+        """What `plait evaluate` and `plait serve` know it by."""
+        return f"{self.name}@{self.version}" if self.version is not None else self.name
+
+
+def train_model(
+    project: Project,
+    recipe: str,
+    *,
+    name: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    register: bool = True,
+    resume: bool = True,
+) -> TrainedModel:
+    """Train a recipe on the workspace and register the best weights.
+
+    A run that was killed goes on from its checkpoint; one that was finished with the same recipe and data is used as
+    it is. If recipe or data differ, the run starts anew.
+
+    Args:
+        project: the workspace.
+        recipe: name under `[models]` of the workspace, of a shipped recipe, or the path of one.
+        name: what to call the model; None for the recipe's name.
+        overrides: values laid over the recipe's, by section.
+        register: put the model in the registry. The first version of a name also becomes its `production`.
+        resume: False to start anew whatever lies in the run's folder.
+
+    Raises:
+        ConfigError: the recipe is unknown or wrong.
+        TrainingError: the run failed or was interrupted.
+    """
+    chosen = workspace_recipe(project, recipe, overrides)
+    name = name or Path(recipe).stem
+    encoded = encoded_dataset(project)
+    run = project.hidden / "runs" / name
+    _prepare(run, {"recipe": chosen.to_dict(), "data": encoded.name}, resume=resume)
+    dataset = EncodedDataset.open(encoded)
+    torch.manual_seed(seeding.derive_seed(chosen.training.seed, "weights"))
+    model = build_model(chosen.model, dataset.spec, dataset.item_fields_VI)
+    done = _finished(run)
+    if done is None:
+        result = train(dataset, model, chosen.training, run, resume=resume)
+        version = None
+        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+        _note(run, result, version)
+    else:
+        result, version = done
+        model.load_state_dict(load_tensors(run / BEST_FILE))
+    if register and version is None:
+        version = _register(project, run, chosen, encoded, result)
+        _note(run, result, version)
+    return TrainedModel(name, run, model.eval(), chosen, result, version if register else None, done is not None)
+
+
+def workspace_recipe(project: Project, recipe: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe of a model under `[models]` of the workspace, else of that name or path.
+
+    Raises:
+        ConfigError: there is no such recipe, or a value is wrong.
+    """
+    values = dict(overrides or {})
+    settings = project.workspace.models.get(recipe)
+    if settings is None:
+        return load_recipe_by_name(recipe, project.root, values)
+    return load_recipe_by_name(settings.recipe, project.root, merge(settings.overrides, values))
+
+
+def _prepare(run: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
+    """Empty the run's folder unless it holds a run of the same recipe and data that may go on."""
+    path = run / _RUN_FILE
+    text = json.dumps(identity, indent=1, ensure_ascii=False, sort_keys=True)
+    if path.exists() and resume and path.read_text(encoding="utf-8") == text:
+        return
+    if path.exists():
+        why = "recipe or data changed" if resume else "asked to start anew"
+        console.print(f"[dim]{run.name}: {why}; the earlier run in {run} is discarded[/]")
+    shutil.rmtree(run, ignore_errors=True)
+    write_atomically(path, text)
+
+
+def _finished(run: Path) -> tuple[TrainingResult, int | None] | None:
+    path = run / _RESULT_FILE
+    if not path.exists() or not (run / BEST_FILE).exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        curve = [CurvePoint(**point) for point in content["result"].pop("curve")]
+        return TrainingResult(**content["result"], curve=curve), content["version"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise TrainingError(f"{path}: damaged ({error!r}); start anew with --no-resume") from error
+
+
+def _note(run: Path, result: TrainingResult, version: int | None) -> None:
+    write_atomically(run / _RESULT_FILE, json.dumps({"result": asdict(result), "version": version}, indent=1))
+
+
+def _register(project: Project, run: Path, recipe: Recipe, encoded: Path, result: TrainingResult) -> int:
+    """Put the run's best weights in the registry; the first version of a name becomes its `production`."""
+    name, dataset = run.name, EncodedDataset.open(encoded)
+    described = recipe.to_dict() | {"item_fields_shape": list(dataset.item_fields_VI.shape)}
+    write_atomically(run / MODEL_FILE, json.dumps(described, indent=1, ensure_ascii=False))
+    write_atomically(run / SPEC_FILE, dataset.spec.to_json())
+    best = next(point for point in reversed(result.curve) if point.step == result.best_step)
+    manifest = {
+        "data_fingerprint": encoded.name,
+        "config": recipe.to_dict(),
+        "metrics": {key: value for key in ("auc", "logloss") if math.isfinite(value := getattr(best, key))},
+        "commit": git_commit(),
+        "measured_on": "validation window",
+        "spec_fingerprint": fingerprint({"spec": dataset.spec.to_json()}),
+        "vocabulary_fingerprint": fingerprint_files((encoded / "vocabularies").glob("*.parquet")),
+        "training": {key: value for key, value in asdict(result).items() if key != "curve"},
+        "simulated": project.workspace.simulated,
+    }
+    registry = Registry(project.hidden / "registry")
+    files = {WEIGHTS_FILE: run / BEST_FILE, MODEL_FILE: run / MODEL_FILE, SPEC_FILE: run / SPEC_FILE}
+    version = registry.register(name, files, manifest)
+    if PRODUCTION not in registry.aliases(name):
+        registry.set_alias(name, PRODUCTION, version)
+    return version
