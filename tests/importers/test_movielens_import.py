@@ -1,0 +1,94 @@
+"""The three MovieLens layouts."""
+
+from plait.config import load_workspace
+
+
+def test_1m_ratings_become_exposures_and_behaviours(importing, table, ml1m):
+    report = importing("movielens-1m", ml1m)
+
+    assert report.rows == {"items": 3, "users": 2, "exposures": 3, "behaviours": 3}
+    assert report.rejected == {}
+    assert table(report, "exposures").rows() == [
+        (1, 978_300_760_000, 1, 10, "movies"),
+        (2, 978_302_109_000, 1, 20, "movies"),
+        (3, 978_301_968_000, 2, 10, "movies"),
+    ]
+    assert table(report, "behaviours").rows() == [
+        (978_300_760_000, 1, 10, "rate", 5.0, "movies", 1),
+        (978_302_109_000, 1, 20, "rate", 3.0, "movies", 2),
+        (978_301_968_000, 2, 10, "rate", 4.0, "movies", 3),
+    ]
+
+
+def test_1m_films_and_people(importing, table, ml1m):
+    report = importing("movielens-1m", ml1m)
+
+    assert table(report, "items").rows() == [
+        (10, "Café Society", "Comedy", 1995, "Comedy, Drama"),
+        (20, "Alien: Part 2", "Horror", 1986, "Horror"),
+        (30, "Untitled", "Sci-Fi", None, "Sci-Fi"),
+    ]
+    assert table(report, "users").rows() == [
+        (1, "F", "under 18", "K-12 student", "480"),
+        (2, "M", "56+", "self-employed", "700"),
+    ]
+
+
+def test_1m_task_is_more_than_three_stars(importing, ml1m):
+    workspace = load_workspace(importing("movielens-1m", ml1m).folder)
+
+    (liked,) = workspace.objectives
+    assert (liked.name, liked.action, liked.min_value, liked.attribution) == ("liked", "rate", 4.0, "exposure_id")
+    assert liked.window == 0
+    assert workspace.actions["rate"].value_edges == [1.5, 2.5, 3.5, 4.5]
+    assert workspace.split.kind == "per_user_time"
+    assert workspace.time_unit == "ms"
+
+
+def test_1m_zip_gives_the_same_bytes_as_the_folder(importing, ml1m, ml1m_zip):
+    from_folder = files_of(importing("movielens-1m", ml1m).folder)
+    from_zip = files_of(importing("movielens-1m", ml1m_zip, replace=True).folder)
+
+    assert from_folder == from_zip
+    assert len(from_zip) == 7
+
+
+def test_100k(importing, table, ml100k):
+    report = importing("movielens-100k", ml100k)
+
+    assert table(report, "exposures").rows() == [
+        (1, 881_250_949_000, 1, 7, "movies"),
+        (2, 891_717_742_000, 2, 7, "movies"),
+    ]
+    assert table(report, "behaviours")["value"].to_list() == [3.0, 5.0]
+    assert table(report, "items").rows() == [
+        (7, "Amélie", "Action", 1994, "Action, War"),
+        (8, "unknown", None, None, None),
+    ]
+    assert table(report, "users").rows() == [(1, 24, "M", "technician", "857"), (2, 53, "F", "other", "V3N")]
+
+
+def test_20m_users_are_made_from_ids_and_tags_stay_out(importing, table, ml20m):
+    report = importing("movielens-20m", ml20m)
+
+    assert table(report, "users").rows() == [(3,), (5,)]
+    assert table(report, "behaviours").rows() == [
+        (1_112_486_027_000, 5, 1, "rate", 3.5, "movies", 2),
+        (1_112_484_676_000, 3, 2, "rate", 4.0, "movies", 3),
+    ]
+    assert table(report, "items").rows() == [
+        (1, "Heat", "Action", 1995, "Action, Crime"),
+        (2, 'Good, the Bad and the "Ugly", The', None, 1966, None),
+    ]
+
+
+def test_20m_tags_become_behaviours_when_asked_for(importing, table, ml20m):
+    report = importing("movielens-20m", ml20m, tags="true")
+
+    assert table(report, "users").rows() == [(3,), (5,), (9,)]
+    assert table(report, "behaviours").rows()[2] == (1_240_597_180_000, 9, 2, "tag", None, "movies", None)
+    assert table(report, "exposures").height == 2
+
+
+def files_of(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
