@@ -92,10 +92,10 @@ class HistoryNumbers:
     """The history numbers of one specification: their names and how they are computed.
 
     For an exposure at time t, over the window of its last 128 events: how many there are, lie within the last hour,
-    day and week, come from the exposure's scenario, are of each action; how many are of the candidate's item (in all
-    and by action) and of each of its categories (also as a share); and how long ago the last event, the last with the
-    item and the last with each category was. Counts enter as `log1p(count)`, durations as `log1p(seconds)`, at most
-    90 days. A candidate whose item or category is unknown (code 0) matches nothing.
+    day and week, come from the exposure's scenario, are of each action (and bucket of its value); how many are of the
+    candidate's item (in all and by action) and of each of its categories (also as a share); and how long ago the last
+    event, the last with the item and the last with each category was. Counts enter as `log1p(count)`, durations as
+    `log1p(seconds)`, at most 90 days. A candidate whose item or category is unknown (code 0) matches nothing.
     """
 
     def __init__(
@@ -109,18 +109,17 @@ class HistoryNumbers:
             category_names: their names.
         """
         self._columns = tuple(category_columns)
-        self._groups = len(actions) + 1
-        sizes = [1, *(action.size for action in actions)]
-        self._group_of_code = np.repeat(np.arange(self._groups, dtype=np.int32), sizes)
+        names = [name for action in actions for name in _code_names(action)]
+        self._codes = len(names) + 1
         kinds = ["item", *category_names]
         self._levels = len(category_names)
         self.count_names = (
             "events",
             *(f"events.{span}" for span in _SPANS_MS),
             "scenario",
-            *(f"action.{action.name}" for action in actions),
+            *(f"action.{name}" for name in names),
             *kinds,
-            *(f"item.{action.name}" for action in actions),
+            *(f"item.{name}" for name in names),
         )
         self.gap_names = tuple(f"since.{kind}" for kind in ("event", *kinds))
         shares = tuple(f"share.{name}" for name in category_names)
@@ -157,11 +156,10 @@ class HistoryNumbers:
             item_fields_VI: codes of the item fields by item code.
         """
         size = len(item_fields_BI)
-        groups_RW = self._group_of_code[window.action_RW]
         counts_BC = np.empty((size, len(self.count_names)), np.uint8)
         gaps_BD = np.empty((size, len(self.gap_names)), np.float32)
         shared = self._first_kind
-        counts_BC[:, :shared] = self._shared_counts(window, time_R, scenario_R, groups_RW)
+        counts_BC[:, :shared] = self._shared_counts(window, time_R, scenario_R)
         gaps_BD[:, 0] = _log_gap(time_R, window.time_RW[:, 0], window.length_R > 0)
         candidates = (0, *self._columns)
         for place, column in enumerate(candidates):
@@ -170,7 +168,7 @@ class HistoryNumbers:
             counts_BC[:, shared + place] = _count(match_BW)
             gaps_BD[:, 1 + place] = _gap_to_match(match_BW, time_R, window.time_RW)
             if column == 0:
-                counts_BC[:, shared + len(candidates) :] = self._item_by_action(match_BW, groups_RW)
+                counts_BC[:, shared + len(candidates) :] = self._item_by_action(match_BW, window.action_RW)
         return HistoryFacts(counts_BC, gaps_BD)
 
     def numbers(self, facts: HistoryFacts) -> NDArray[np.float32]:
@@ -181,27 +179,23 @@ class HistoryNumbers:
         return np.concatenate([_LOG_COUNTS[counts_BC], facts.gaps_BD, shares_BC], axis=1)
 
     def _shared_counts(
-        self,
-        window: Window,
-        time_R: NDArray[np.int64],
-        scenario_R: NDArray[np.int32],
-        groups_RW: NDArray[np.int32],
+        self, window: Window, time_R: NDArray[np.int64], scenario_R: NDArray[np.int32]
     ) -> NDArray[np.int64]:
         rows = len(time_R)
         age_RW = time_R[:, None] - window.time_RW
         age_RW[np.arange(age_RW.shape[1]) >= window.length_R[:, None]] = np.iinfo(np.int64).max
         spans = [_count(age_RW <= span) for span in _SPANS_MS.values()]
         scenario = _count(window.scenario_RW == scenario_R[:, None] + 1)
-        flat = groups_RW + np.arange(rows, dtype=np.int64)[:, None] * self._groups
-        by_group = np.bincount(flat.ravel(), minlength=rows * self._groups).reshape(rows, self._groups)
-        return np.concatenate([np.stack([window.length_R, *spans, scenario], axis=1), by_group[:, 1:]], axis=1)
+        flat = window.action_RW + np.arange(rows, dtype=np.int64)[:, None] * self._codes
+        by_code = np.bincount(flat.ravel(), minlength=rows * self._codes).reshape(rows, self._codes)
+        return np.concatenate([np.stack([window.length_R, *spans, scenario], axis=1), by_code[:, 1:]], axis=1)
 
-    def _item_by_action(self, match_BW: NDArray[np.bool_], groups_RW: NDArray[np.int32]) -> NDArray[np.int64]:
+    def _item_by_action(self, match_BW: NDArray[np.bool_], action_RW: NDArray[np.int32]) -> NDArray[np.int64]:
         rows, places = np.divmod(np.flatnonzero(match_BW), match_BW.shape[1])
-        groups = groups_RW[rows if len(groups_RW) > 1 else 0, places]
+        codes = action_RW[rows if len(action_RW) > 1 else 0, places]
         size = len(match_BW)
-        counts = np.bincount(rows * self._groups + groups, minlength=size * self._groups)
-        return counts.reshape(size, self._groups)[:, 1:]
+        counts = np.bincount(rows * self._codes + codes, minlength=size * self._codes)
+        return counts.reshape(size, self._codes)[:, 1:]
 
 
 def fit_history_numbers(names: Sequence[str], raw_BG: NDArray[np.float32]) -> tuple[Number, ...]:
@@ -213,6 +207,13 @@ def fit_history_numbers(names: Sequence[str], raw_BG: NDArray[np.float32]) -> tu
         Number(name, "history", float(mean), float(std) if std > 1e-6 else 1.0)
         for name, mean, std in zip(names, means, stds, strict=True)
     )
+
+
+def _code_names(action: Action) -> list[str]:
+    """A name for each code of an action: its own, or one for "no value" and one per bucket, counted from 0."""
+    if action.size == 1:
+        return [action.name]
+    return [f"{action.name}.none", *(f"{action.name}.{bucket}" for bucket in range(action.size - 1))]
 
 
 def _never_zero(codes_B: NDArray[np.int32]) -> NDArray[np.int32]:

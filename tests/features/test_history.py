@@ -44,10 +44,14 @@ def test_numbers_by_hand() -> None:
         "history.events.7d": math.log(1 + 3),
         "history.scenario": math.log(1 + 2),
         "history.action.click": math.log(1 + 2),
-        "history.action.rate": math.log(1 + 2),
+        "history.action.rate.none": 0.0,
+        "history.action.rate.0": math.log(1 + 1),
+        "history.action.rate.1": math.log(1 + 1),
         "history.item": math.log(1 + 2),
         "history.item.click": math.log(1 + 1),
-        "history.item.rate": math.log(1 + 1),
+        "history.item.rate.none": 0.0,
+        "history.item.rate.0": math.log(1 + 1),
+        "history.item.rate.1": 0.0,
         "history.category_1": math.log(1 + 3),
         "history.category_2": math.log(1 + 2),
         "history.since.event": math.log(1 + 60),
@@ -100,7 +104,7 @@ def test_window_by_hand() -> None:
 def naive(history: History, time: int, scenario: int, candidate: np.ndarray, fields_VI: np.ndarray) -> dict[str, float]:
     """The definition, an event at a time."""
     rows = list(zip(history.item_N, history.action_N, history.scenario_N, history.time_N, strict=True))[-WINDOW:]
-    group = {0: None, 1: "click", 2: "rate", 3: "rate", 4: "rate"}
+    codes = {"click": 1, "rate.none": 2, "rate.0": 3, "rate.1": 4}
     same = {
         kind: [row for row in rows if candidate[column] != 0 and fields_VI[row[0]][column] == candidate[column]]
         for kind, column in (("item", 0), ("category_1", 2), ("category_2", 3))
@@ -114,9 +118,9 @@ def naive(history: History, time: int, scenario: int, candidate: np.ndarray, fie
         "events": len(rows),
         **{f"events.{name}": sum(time - row[3] <= span for row in rows) for name, span in SPANS.items()},
         "scenario": sum(row[2] == scenario + 1 for row in rows),
-        **{f"action.{name}": sum(group[row[1]] == name for row in rows) for name in ("click", "rate")},
+        **{f"action.{name}": sum(row[1] == code for row in rows) for name, code in codes.items()},
         **{kind: len(chosen) for kind, chosen in same.items()},
-        **{f"item.{name}": sum(group[row[1]] == name for row in same["item"]) for name in ("click", "rate")},
+        **{f"item.{name}": sum(row[1] == code for row in same["item"]) for name, code in codes.items()},
     }
     gaps = {"since.event": since(rows), **{f"since.{kind}": since(chosen) for kind, chosen in same.items()}}
     shares = {f"share.{kind}": len(same[kind]) / max(len(rows), 1) for kind in ("category_1", "category_2")}
