@@ -9,7 +9,7 @@ from plait.simulation.catalogue import leaf_popularity
 from plait.simulation.users import BLOCKS, INTEREST_WEIGHTS, LOYALTIES, Floats, Ints, Users
 from plait.simulation.world import DAY_MS, START, World
 
-SHARES = {"interest": 0.18, "drift": 0.15, "session_intent": 0.22, "habit": 0.26, "loyalty": 0.07}
+SHARES = {"interest": 0.18, "drift": 0.15, "session_intent": 0.26, "habit": 0.25, "loyalty": 0.07}
 """Share of organic behaviours that each ingredient brings about; the rest follows what is popular."""
 ACTIONS = ("use", "view", "search", "download", "update", "favourite", "pay")
 ACTION_SHARES = np.array([0.56, 0.20, 0.08, 0.06, 0.06, 0.02, 0.02])

@@ -11,7 +11,7 @@ from plait.data.artifacts import write_atomically
 from plait.errors import DataError
 from plait.schema import Columns as C
 from plait.simulation.objectives import OBJECTIVES
-from plait.simulation.outcomes import calibrate
+from plait.simulation.outcomes import Truth, calibrate
 from plait.simulation.parts import PARTS
 from plait.simulation.scenarios import load_scenarios
 from plait.simulation.sizes import Size
@@ -47,7 +47,8 @@ def explain(folder: Path) -> str:
     frame = exposures.join(pl.read_parquet(folder / "truth" / "exposures" / "*.parquet"), on=C.EXPOSURE_ID)
     activity = pl.read_parquet(folder / "truth" / "users" / "*.parquet", columns=[C.USER_ID, "activity"])
     frame = frame.join(activity, on=C.USER_ID)
-    table = {name: _steps(world, folder, frame, name) for name in EXPLAINED}
+    truth = calibrate(world)
+    table = {name: _steps(truth, folder, frame, name) for name in EXPLAINED}
     write_atomically(folder / "truth" / "auc_by_parts.json", json.dumps(table, indent=1))
     lines = [f"{'AUC (simulated), known so far':34}" + "".join(f"{name:>11}" for name in EXPLAINED)]
     steps = table[EXPLAINED[0]]
@@ -75,8 +76,7 @@ def _open(folder: Path) -> World:
     return make_world(Size(**made["size"]), made["seed"], Strengths(**made["strengths"]))
 
 
-def _steps(world: World, folder: Path, frame: pl.DataFrame, name: str) -> dict[str, float]:
-    truth = calibrate(world)
+def _steps(truth: Truth, folder: Path, frame: pl.DataFrame, name: str) -> dict[str, float]:
     objective = [entry.name for entry in OBJECTIVES].index(name)
     names = [scenario.name for scenario in load_scenarios()]
     scenario = frame[C.SCENARIO].replace_strict(names, list(range(len(names)))).to_numpy()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.seeding import generator
-from plait.simulation.behaviour import make_organic, make_sessions
+from plait.simulation.behaviour import make_sessions
 from plait.simulation.objectives import HOUR, LATE_POSTBACK, OBJECTIVES, parent_indices
 from plait.simulation.parts import linear_logits, part_weights, raw_parts
 from plait.simulation.policy import make_requests, make_slates
@@ -14,8 +14,8 @@ from plait.simulation.scenarios import load_scenarios
 from plait.simulation.users import Floats, Ints
 from plait.simulation.world import World
 
-PILOT_USERS = 400
-"""Users, outside the world, on whom the intercepts are calibrated."""
+PILOT_USERS = (150, 400)
+"""Least and most users, outside the world, on whom the intercepts are calibrated."""
 PILOT_EXPOSURES = 180.0
 """Exposures of each of them."""
 LATE_SHARE = 0.2
@@ -52,7 +52,7 @@ def calibrate(world: World) -> Truth:
     The rates hold in the mean over the logging policy's exposures of pilot users of the same kind.
     """
     weights = part_weights(world.strengths, world.seed)
-    users = world.users(np.arange(PILOT_USERS), "pilot")
+    users = world.users(np.arange(np.clip(world.size.users, *PILOT_USERS)), "pilot")
     rng = generator(world.seed, "pilot")
     sessions = make_sessions(world, users, rng)
     rate = PILOT_EXPOSURES / world.size.exposures_per_user
@@ -107,13 +107,6 @@ def happen(conditional: NDArray[np.float64], shown: Ints, rng: np.random.Generat
         late.append(_received(time, entry.name, rng))
         values.append(_value(len(row), entry.name, rng))
     return Happened(*(np.concatenate(part) for part in (rows, codes, times, late, values)))
-
-
-def pilot_length(world: World) -> float:
-    """Mean number of organic behaviours of a pilot user: a check of the size's rates."""
-    users = world.users(np.arange(50), "pilot")
-    rng = generator(world.seed, "pilot-length")
-    return len(make_organic(world, users, make_sessions(world, users, rng), rng).time) / 50
 
 
 def _target_rates(seed: int) -> NDArray[np.float64]:

@@ -1,44 +1,58 @@
 """Photographs that scikit-image and scikit-learn carry, by what they show."""
 
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plait.errors import ConfigError
+
 _SIDE = 256
 
 SUBJECTS: dict[str, tuple[str, ...]] = {
-    "person": ("astronaut", "camera"),
-    "cat": ("chelsea",),
-    "drink": ("coffee",),
-    "rocket": ("rocket",),
-    "flower": ("flower.jpg",),
-    "building": ("china.jpg",),
-    "vehicle": ("stereo_motorcycle",),
-    "sky": ("hubble_deep_field", "moon"),
-    "coins": ("coins",),
+    "person": ("skimage/data/astronaut.png", "skimage/data/camera.png"),
+    "cat": ("skimage/data/chelsea.png",),
+    "drink": ("skimage/data/coffee.png",),
+    "rocket": ("skimage/data/rocket.jpg",),
+    "flower": ("sklearn/datasets/images/flower.jpg",),
+    "building": ("sklearn/datasets/images/china.jpg",),
+    "vehicle": ("skimage/data/motorcycle_left.png",),
+    "sky": ("skimage/data/hubble_deep_field.jpg", "skimage/data/moon.png"),
+    "coins": ("skimage/data/coins.png",),
 }
-"""The photographs of each object type; names with a suffix are scikit-learn's."""
+"""The photographs of each object type: files that the packages install, read without importing the packages."""
 
 
 @cache
 def photograph(name: str) -> NDArray[np.uint8]:
-    """The middle square of a photograph, RGB, 256 x 256."""
-    image = _read(name)
-    if image.ndim == 2:
-        image = np.repeat(image[:, :, None], 3, axis=2)
-    side = min(image.shape[:2])
-    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    """The middle square of a photograph, RGB, 256 x 256.
+
+    Raises:
+        ConfigError: the package that carries it is not installed.
+    """
+    from PIL import Image  # noqa: PLC0415 (the `simulation` extra)
+
+    with Image.open(package_file(name)) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    side = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
     steps = (np.arange(_SIDE) * side) // _SIDE
-    return np.ascontiguousarray(image[top + steps][:, left + steps, :3], dtype=np.uint8)
+    return np.ascontiguousarray(pixels[top + steps][:, left + steps])
 
 
-def _read(name: str) -> NDArray[np.uint8]:
-    if "." in name:
-        from sklearn.datasets import load_sample_image  # noqa: PLC0415 (the `simulation` extra)
+def package_file(name: str) -> Path:
+    """Where "package/path" lies.
 
-        return np.asarray(load_sample_image(name), dtype=np.uint8)
-    from skimage import data  # noqa: PLC0415 (the `simulation` extra)
-
-    image = getattr(data, name)()
-    return np.asarray(image[0] if isinstance(image, tuple) else image, dtype=np.uint8)
+    Raises:
+        ConfigError: the package is not installed, or does not carry the file.
+    """
+    package, _, rest = name.partition("/")
+    found = find_spec(package)
+    path = Path(found.origin).parent / rest if found is not None and found.origin is not None else None
+    if path is None or not path.exists():
+        raise ConfigError(
+            f"found no {name}, which the creatives are drawn with; install plait[simulation], or simulate without media"
+        )
+    return path

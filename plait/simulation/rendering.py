@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.errors import ConfigError
 from plait.seeding import generator
 from plait.simulation.media_plan import MediaPlan
-from plait.simulation.photographs import SUBJECTS, photograph
+from plait.simulation.photographs import SUBJECTS, package_file, photograph
 
 LONG_SIDE = 320
 """Pixels of the longer side."""
@@ -36,7 +35,8 @@ BLUR = {"sharp": 0.0, "soft": 1.6, "blurry": 4.0}
 TONE = {"warm": (1.12, 1.0, 0.82), "neutral": (1.0, 1.0, 1.0), "cool": (0.85, 1.0, 1.15)}
 """Gains of each colour temperature on the photograph."""
 TEXT_COLOR = {"white": (255, 255, 255), "yellow": (255, 230, 0), "black": (10, 10, 10), "red": (210, 20, 20)}
-_FONT = "NotoSansCJKsc-Regular.otf"
+_FONT = "mplfonts/fonts/NotoSansCJKsc-Regular.otf"
+"""A font with Chinese letters."""
 _state: dict[str, Any] = {}
 
 
@@ -161,21 +161,7 @@ def _wrap(text: str, font: Any, width: int) -> list[str]:
 def _font(size: int) -> Any:
     from PIL import ImageFont  # noqa: PLC0415 (the `simulation` extra)
 
-    return ImageFont.truetype(str(_font_file()), size)
-
-
-@cache
-def _font_file() -> Path:
-    """A font with Chinese letters."""
-    from importlib.util import find_spec  # noqa: PLC0415
-
-    found = find_spec("mplfonts")
-    if found is None or found.origin is None:
-        raise ConfigError(
-            "package 'mplfonts', whose Chinese font the creatives are lettered with, is not installed; "
-            "install plait[simulation], or simulate without media"
-        )
-    return Path(found.origin).parent / "fonts" / _FONT
+    return ImageFont.truetype(str(package_file(_FONT)), size)
 
 
 def _pillow() -> Any:

@@ -24,6 +24,9 @@ path = "items.parquet"
 
 [tables.items.columns]
 name_en = "text"
+category_1_en = "text"
+category_2_en = "text"
+category_3_en = "text"
 description_en = "text"
 developer = "category"
 kind = "category"
