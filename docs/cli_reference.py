@@ -1,8 +1,8 @@
 """Writes docs/cli.md from the commands themselves. `make docs` runs it; a test compares."""
 
 from pathlib import Path
+from typing import Any
 
-import click
 import typer
 
 from plait.cli.app import register_commands
@@ -17,7 +17,7 @@ def reference() -> str:
     return "# Command line\n\nWritten by `make docs` from the commands' own help.\n\n" + "\n".join(sections)
 
 
-def _sections(command: click.Command, path: str) -> list[str]:
+def _sections(command: Any, path: str) -> list[str]:
     children = getattr(command, "commands", {})
     sections = [] if children else [_section(command, path)]
     for name in sorted(children):
@@ -25,7 +25,7 @@ def _sections(command: click.Command, path: str) -> list[str]:
     return sections
 
 
-def _section(command: click.Command, path: str) -> str:
+def _section(command: Any, path: str) -> str:
     lines = [f"## {path}", "", (command.help or "").replace("\b\n", "").strip(), ""]
     rows = [_row(parameter) for parameter in command.params if getattr(parameter, "hidden", False) is False]
     if rows:
@@ -33,7 +33,7 @@ def _section(command: click.Command, path: str) -> str:
     return "\n".join(lines)
 
 
-def _row(parameter: click.Parameter) -> str:
+def _row(parameter: Any) -> str:
     name = " ".join(f"`{option}`" for option in [*parameter.opts, *parameter.secondary_opts])
     if parameter.param_type_name == "argument":
         name = f"`{parameter.human_readable_name}`"

@@ -1,0 +1,93 @@
+"""`plait ladder`: what each ingredient is worth on this workspace's data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from plait.evaluation import Difference, Estimate
+    from plait.pipelines.ladder import Ladder
+
+
+def register(app: typer.Typer) -> None:
+    """Add `plait ladder`."""
+    app.command()(ladder)
+
+
+def ladder(
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    seeds: Annotated[list[int] | None, typer.Option("--seed", help="Train with this seed; repeat for more.")] = None,
+    bootstrap: Annotated[int, typer.Option(help="Resamples of users for the 95 % intervals.")] = 200,
+    result: Annotated[
+        str | None, typer.Option(help="Write the measurement under this name in benchmarks/results/.")
+    ] = None,
+) -> None:
+    """Switch the ingredients on one by one and print what each is worth: popularity, LR, DNN, HSTU + DNN.
+
+    Differences are paired over the same test exposures. A rung that is trained already is used as it is.
+
+    Example: plait ladder -w ./demo --seed 7 --seed 8 --seed 9
+    """
+    from rich.console import Console
+
+    from plait.pipelines.ladder import climb, write_ladder
+    from plait.pipelines.project import open_project
+
+    chosen = tuple(seeds or [7])
+    climbed = climb(open_project(workspace), seeds=chosen, bootstrap=bootstrap)
+    console = Console()
+    console.print(ladder_table(climbed))
+    console.print("[dim]cumulative: against the rung above it in the table; alone: against the first. AUC, paired.[/]")
+    if result is not None:
+        flags = " ".join(f"--seed {seed}" for seed in chosen)
+        command = f"plait ladder -w {workspace} {flags} --bootstrap {bootstrap}"
+        console.print(f"written: {write_ladder(climbed, result, command)}")
+
+
+def ladder_table(climbed: "Ladder") -> "Table":
+    """The ladder as a table for the terminal."""
+    from rich.table import Table
+
+    simulated = " (simulated data)" if climbed.simulated else ""
+    seeds = ", ".join(map(str, climbed.seeds))
+    table = Table(
+        *("rung", "AUC", "cumulative", "alone", "GAUC", "logloss", "NE", "PCOC", "train s", "p99 ms"),
+        title=f"Ladder of {climbed.workspace}{simulated}, seeds {seeds}",
+        box=None,
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for outcome in climbed.rungs:
+        metrics = outcome.estimates
+        table.add_row(
+            outcome.rung.name,
+            _estimate(metrics["auc"]),
+            _difference(outcome.cumulative.overall["auc"] if outcome.cumulative else None),
+            _difference(outcome.alone.overall["auc"] if outcome.alone else None),
+            *(f"{metrics[name].value:.4f}" for name in ("gauc", "logloss", "normalised_entropy", "pcoc")),
+            f"{outcome.train_seconds:.0f}",
+            f"{outcome.serve_p99_ms:.1f}",
+        )
+    if climbed.oracle is not None:
+        scores = climbed.oracle.overall
+        values = (f"{scores.metric(name).value:.4f}" for name in ("gauc", "logloss", "normalised_entropy", "pcoc"))
+        table.add_row("oracle", _estimate(scores.auc), "", "", *values, "", "")
+    return table
+
+
+def _estimate(estimate: "Estimate") -> str:
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.4f}"
+    return f"{estimate.value:.4f} [dim]±{(estimate.high - estimate.low) / 2:.4f}[/]"
+
+
+def _difference(difference: "Difference | None") -> str:
+    if difference is None:
+        return ""
+    if difference.low is None or difference.high is None:
+        return f"{difference.difference:+.4f}"
+    style = "green" if difference.low > 0 else "red" if difference.high < 0 else "dim"
+    return f"[{style}]{difference.difference:+.4f} ({difference.low:+.4f} {difference.high:+.4f})[/]"
