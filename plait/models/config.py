@@ -29,7 +29,7 @@ class AttentionConfig(Settings):
 
     events: int = Field(50, ge=1)
     """How many of the last events before an exposure it looks at."""
-    hidden: int = Field(32, ge=1)
+    hidden: int = Field(16, ge=1)
     """Width of the attention unit's first layer."""
 
 

@@ -95,14 +95,12 @@ class RecentInterest(nn.Module):
         windows = last_events(batch.history_offsets_U1, user_W, before_W, self.events)
         if windows.length == 0:
             return candidate_BE.new_zeros(len(batch), self.width)
-        event_ME = torch.cat([items_ME, self.attention.from_key(items_ME)], dim=1)
-        event_WLE = nn.functional.embedding(slot_N[windows.rows_WL], event_ME)
-        key_WLE, projected_WLH = event_WLE[..., : items_ME.shape[1]], event_WLE[..., items_ME.shape[1] :]
+        key_WLE = nn.functional.embedding(slot_N[windows.rows_WL], items_ME)
         action_WL = batch.history_action_N.long()[windows.rows_WL]
         age_WL = time_bucket(time_W[:, None] - batch.history_time_N[windows.rows_WL])
         # One lookup in the table of sums instead of a sum of two lookups: there are few pairs and many events.
         by_pair_PH = (self.by_action_AH[:, None, :] + self.by_age_H).flatten(0, 1)
-        known_WLH = projected_WLH + nn.functional.embedding(action_WL * TIME_BUCKETS + age_WL, by_pair_PH)
+        known_WLH = nn.functional.embedding(action_WL * TIME_BUCKETS + age_WL, by_pair_PH)
         weight_BL = self.attention(candidate_BE, key_WLE, known_WLH, windows.valid_WL)
         on_action_BA = weight_BL.new_zeros(len(batch), self.actions.in_features)
         on_action_BA = on_action_BA.scatter_add(1, action_WL.expand(len(batch), -1), weight_BL)

@@ -8,10 +8,10 @@ class TargetAttention(nn.Module):
     """Deep Interest Network attention with a factorised first layer.
 
     For candidate q and event key k, `score = w . relu(W_q q + W_k k + W_p (q * k) + c) + b` with c what is known of the
-    event beside its key; weights are a softmax over the events and a null event of score 0. `[q, k, q - k, q * k]` of
-    the published unit is the same first layer, with the parts that depend on q alone or on k alone computed once for
-    each candidate and each key: that is what makes many candidates against one history cheap. Zhou et al. 2018, "Deep
-    Interest Network for Click-Through Rate Prediction", section 4.3.
+    event beside its key; weights are a softmax over the events and a null event of score 0. This is the first layer of
+    the published unit over `[q, k, q - k, q * k]`, but nothing of width D is ever computed per candidate and event:
+    `W_k k + W_p (q * k) = (W_k + W_p diag(q)) k` is one small matrix per candidate, and where candidates share their
+    events one large product. Zhou et al. 2018, "Deep Interest Network for Click-Through Rate Prediction", section 4.3.
 
     Args:
         width: width of candidates and keys.
@@ -21,33 +21,36 @@ class TargetAttention(nn.Module):
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.from_candidate = nn.Linear(width, hidden)
-        self.from_key = nn.Linear(width, hidden, bias=False)
-        self.from_product = nn.Parameter(torch.randn(width, hidden) * width**-0.5)
+        self.from_key_DH = nn.Parameter(torch.randn(width, hidden) * width**-0.5)
+        self.from_product_DH = nn.Parameter(torch.randn(width, hidden) * width**-0.5)
         self.score = nn.Linear(hidden, 1)
 
-    def forward(self, candidate_BD: Tensor, key_WLD: Tensor, event_WLH: Tensor, valid_WL: Tensor) -> Tensor:
+    def forward(self, candidate_BD: Tensor, key_WLD: Tensor, known_WLH: Tensor, valid_WL: Tensor) -> Tensor:
         """Weights `[B, L]` of the events of each candidate's window; they add up to less than 1.
 
         Args:
             candidate_BD: candidates.
             key_WLD: keys of the events; W is B, or 1 if all candidates share a window.
-            event_WLH: what each event adds to the first layer: `from_key(key) + c`.
+            known_WLH: what else is known of each event (`c`).
             valid_WL: which events there are.
         """
-        hidden_BLH = self._product(candidate_BD, key_WLD)
-        hidden_BLH = torch.relu(hidden_BLH + event_WLH + self.from_candidate(candidate_BD)[:, None, :])
+        if len(key_WLD) == 1:
+            from_events_BLH = self._from_shared_events(candidate_BD, key_WLD[0], known_WLH)
+        else:
+            each_BDH = self.from_key_DH + candidate_BD[:, :, None] * self.from_product_DH
+            from_events_BLH = torch.baddbmm(known_WLH, key_WLD, each_BDH)
+        hidden_BLH = from_events_BLH.add_(self.from_candidate(candidate_BD)[:, None, :]).relu_()
         score_BL = self.score(hidden_BLH).squeeze(2).masked_fill(~valid_WL, float("-inf"))
         null_B1 = score_BL.new_zeros(len(score_BL), 1)
         return torch.softmax(torch.cat([score_BL, null_B1], dim=1), dim=1)[:, :-1]
 
-    def _product(self, candidate_BD: Tensor, key_WLD: Tensor) -> Tensor:
-        """`W_p (q * k)` for every candidate and event as `[B, L, H]`."""
-        if len(key_WLD) == 1 and len(candidate_BD) > 1:
-            length, width = key_WLD.shape[1:]
-            hidden = self.from_product.shape[1]
-            events_DLH = key_WLD[0].T[:, :, None] * self.from_product[:, None, :]
-            return (candidate_BD @ events_DLH.reshape(width, length * hidden)).view(-1, length, hidden)
-        return torch.bmm(key_WLD, candidate_BD[:, :, None] * self.from_product)
+    def _from_shared_events(self, candidate_BD: Tensor, key_LD: Tensor, known_WLH: Tensor) -> Tensor:
+        """The first layer without the candidate's own part, `[B, L, H]`, for candidates that share a window."""
+        length, hidden = known_WLH.shape[1:]
+        of_event_LH = known_WLH[0] + key_LD @ self.from_key_DH
+        product_DLH = key_LD.T[:, :, None] * self.from_product_DH[:, None, :]
+        from_events_BM = torch.addmm(of_event_LH.flatten(), candidate_BD, product_DLH.flatten(1))
+        return from_events_BM.view(-1, length, hidden)
 
 
 def weighted_sum(weight_BL: Tensor, value_WLE: Tensor) -> Tensor:

@@ -127,8 +127,8 @@ class _Run:
         evaluate_after = {
             round(len(plan) * (part + 1) / config.evaluations_per_epoch) for part in range(config.evaluations_per_epoch)
         }
+        started = time.monotonic()
         for features, rows_B in self.loader.batches(plan[at.batch :]):
-            started = time.monotonic()
             loss = self._step(Batch.from_features(features))
             at.seconds += time.monotonic() - started
             at.exposures += len(rows_B)
@@ -139,6 +139,7 @@ class _Run:
             self._save_if_due(evaluated=at.batch in evaluate_after)
             if at.worse >= config.patience:
                 return
+            started = time.monotonic()
 
     def _step(self, batch: Batch) -> float:
         """One optimiser step; all its randomness is seeded by its number, so that no state needs to be kept."""

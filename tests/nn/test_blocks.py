@@ -68,9 +68,9 @@ def test_cross_network_by_hand():
 
 def attention_of_the_paper(unit: TargetAttention, candidate_D, key_LD, offset_LH):
     """The published unit: an MLP over `[q, k, q - k, q * k]`, with zero weights on `q - k`."""
-    hidden = unit.from_product.shape[1]
+    hidden = unit.from_product_DH.shape[1]
     weight = torch.cat(
-        [unit.from_candidate.weight, unit.from_key.weight, torch.zeros(hidden, len(candidate_D)), unit.from_product.T],
+        [unit.from_candidate.weight, unit.from_key_DH.T, torch.zeros(hidden, len(candidate_D)), unit.from_product_DH.T],
         dim=1,
     )
     q_LD = candidate_D.expand_as(key_LD)
@@ -86,7 +86,7 @@ def test_target_attention_is_the_factorised_published_unit(shared):
     candidate_BD, key_LD, offset_LH = torch.randn(4, 6), torch.randn(7, 6), torch.randn(7, 5)
     valid_L = torch.tensor([True] * 5 + [False] * 2)
     key_WLD = key_LD[None] if shared else key_LD.expand(4, 7, 6)
-    known_WLH = unit.from_key(key_WLD) + offset_LH
+    known_WLH = offset_LH.expand(len(key_WLD), 7, 5)
     weight_BL = unit(candidate_BD, key_WLD, known_WLH, valid_L[None].expand(len(key_WLD), 7))
     for index in range(4):
         expected_L = attention_of_the_paper(unit, candidate_BD[index], key_LD[:5], offset_LH[:5])
