@@ -98,7 +98,8 @@ def _column(
         kept_B = rows_B[table.mask_BT[rows_B, t]]
         present_U, users_B = np.unique(codes_B[kept_B], return_inverse=True)
         weights_RU = weights_RU[:, present_U]
-    return measure(table.labels_BT[kept_B, t], table.probabilities_BT[kept_B, t], users_B, weights_RU)
+    given_B = table.probabilities_BT[kept_B, t]
+    return measure(table.labels_BT[kept_B, t], given_B, users_B, weights_RU, curve=rows_B is None)
 
 
 def _undefined(slices: dict[str, Slice], scenario: str | None) -> tuple[Undefined, ...]:

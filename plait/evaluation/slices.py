@@ -48,7 +48,13 @@ class Slice:
 
 
 def measure(
-    labels_B: Labels, probabilities_B: Numbers, users_B: Codes, weights_RU: NDArray[np.uint8], bins: int = BINS
+    labels_B: Labels,
+    probabilities_B: Numbers,
+    users_B: Codes,
+    weights_RU: NDArray[np.uint8],
+    *,
+    bins: int = BINS,
+    curve: bool = True,
 ) -> Slice:
     """Measure the mature rows of one objective.
 
@@ -58,6 +64,7 @@ def measure(
         users_B: user of each row, 0 <= user < U.
         weights_RU: resamples of users, see `draw_users`.
         bins: bins of equal mass for ECE and the reliability curve.
+        curve: whether the reliability curve is wanted.
     """
     resamples, num_users = weights_RU.shape
     labels_B = np.asarray(labels_B) > 0
@@ -77,7 +84,7 @@ def measure(
         one_class_share=float((np.isnan(auc_U) & (rows_U > 0)).sum() / users) if users else float("nan"),
         values={name: float(values[name][0]) for name in METRICS},
         resampled_R={name: resampled_R[name] if resamples else np.zeros(0) for name in METRICS},
-        reliability=_reliability(point_1K[0], total_RK),
+        reliability=_reliability(point_1K[0], total_RK) if curve else (),
     )
 
 

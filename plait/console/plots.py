@@ -1,0 +1,111 @@
+"""Small SVG plots, drawn by hand: they take their colours from the page and scale with it."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from markupsafe import Markup, escape
+
+from plait.console.formatting import fixed, share, short_count, tick_share
+from plait.console.scales import Scale, linear, square_root
+from plait.evaluation import ReliabilityBin
+from plait.pipelines.report_data import LearningCurve
+
+_Text = Callable[[float], str]
+_SIDE = 200
+_LEFT, _TOP, _RIGHT, _BOTTOM = 46, 10, 12, 34
+
+
+def reliability_plot(curve: Sequence[ReliabilityBin], name: str) -> Markup:
+    """Predicted against observed shares on square-root axes: on the diagonal, probabilities mean what they say."""
+    highest = max((max(one.predicted, one.observed, one.high or 0.0) for one in curve), default=1.0)
+    scale = square_root(min(1.0, highest * 1.04))
+    frame = _Frame(scale, scale, _SIDE, _SIDE)
+    corner = frame.x(scale.high), frame.y(scale.high)
+    parts = [frame.grid(tick_share, tick_share), _line("diagonal", frame.x(0), frame.y(0), *corner)]
+    for one in curve:
+        if one.low is not None and one.high is not None:
+            x = frame.x(one.predicted)
+            parts.append(_line("bar", x, frame.y(one.low), x, frame.y(one.high)))
+    parts.append(_path("thin", [(frame.x(one.predicted), frame.y(one.observed)) for one in curve]))
+    for one in curve:
+        note = f"predicted {share(one.predicted)}, observed {share(one.observed)}, {one.rows:,} rows"
+        parts.append(_dot("dot", frame.x(one.predicted), frame.y(one.observed), note))
+    return frame.svg(parts, f"Reliability of {name}: predicted against observed", "predicted", "observed")
+
+
+def learning_plot(curve: LearningCurve, others: Sequence[LearningCurve]) -> Markup:
+    """Validation AUC by exposures trained on; the other curves stand behind it in grey, on the same scale."""
+    everyone = [point for one in others for point in one.points] + list(curve.points)
+    vertical = linear((point.auc for point in everyone), parts=4)
+    most = max((point.exposures for point in everyone), default=1)
+    frame = _Frame(Scale(0.0, float(most), (0.0, most / 2, float(most))), vertical, 230, 150)
+    parts = [frame.grid(short_count, lambda tick: fixed(tick, vertical.digits()))]
+    for one in (*others, curve):
+        own = one is curve
+        known = [point for point in one.points if not math.isnan(point.auc)]
+        places = [(frame.x(point.exposures), frame.y(point.auc)) for point in known]
+        parts.append(_path("curve" if own else "other", places))
+        if own:
+            parts += [
+                _dot("dot", x, y, f"{point.exposures:,} exposures: AUC {fixed(point.auc)}, logloss {fixed(point.loss)}")
+                for (x, y), point in zip(places, known, strict=True)
+            ]
+        elif len(places) == 1:
+            parts.append(_dot("faint", *places[0], one.name))
+    return frame.svg(parts, f"Learning curve of {curve.name}", "exposures trained on", "validation AUC")
+
+
+class _Frame:
+    """The plotting area with its two scales, in pixels of the drawing."""
+
+    def __init__(self, across: Scale, up: Scale, width: int, height: int) -> None:
+        self.across, self.up, self.width, self.height = across, up, width, height
+
+    def x(self, value: float) -> float:
+        return _LEFT + self.across.place(value) * self.width
+
+    def y(self, value: float) -> float:
+        return _TOP + (1 - self.up.place(value)) * self.height
+
+    def grid(self, across_text: _Text, up_text: _Text) -> Markup:
+        """Grid lines and tick labels."""
+        right, bottom = _LEFT + self.width, _TOP + self.height
+        parts = []
+        for tick in self.up.ticks:
+            y = self.y(tick)
+            parts.append(_line("grid", _LEFT, y, right, y))
+            parts.append(_label("end", _LEFT - 6, y + 3.5, up_text(tick)))
+        for tick in self.across.ticks:
+            x = self.x(tick)
+            parts.append(_line("grid", x, _TOP, x, bottom))
+            parts.append(_label("middle", x, bottom + 14, across_text(tick)))
+        return Markup("").join(parts)
+
+    def svg(self, parts: Sequence[Markup], title: str, across: str, up: str) -> Markup:
+        """The drawing, with a title for those who hear the page and the names of both axes."""
+        width, height = _LEFT + self.width + _RIGHT, _TOP + self.height + _BOTTOM
+        names = [
+            _label("middle name", _LEFT + self.width / 2, height - 4, across),
+            _label("start name", _LEFT + 5, _TOP + 11, up),
+        ]
+        return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+            width, height, title, Markup("").join([*parts, *names])
+        )
+
+
+def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
+    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(kind, x1, y1, x2, y2)
+
+
+def _path(kind: str, places: Sequence[tuple[float, float]]) -> Markup:
+    return Markup('<polyline class="{}" points="{}"/>').format(kind, " ".join(f"{x:.1f},{y:.1f}" for x, y in places))
+
+
+def _dot(kind: str, x: float, y: float, note: str) -> Markup:
+    return Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}</title></circle>').format(
+        kind, x, y, escape(note)
+    )
+
+
+def _label(kind: str, x: float, y: float, text: str) -> Markup:
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(kind, x, y, text)
