@@ -1,0 +1,142 @@
+"""`plait train` from raw tables to a registered model, on a small made-up workspace."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from plait.cli.app import register_commands
+from plait.errors import ArtifactError, ConfigError
+from plait.features.dataset import EncodedDataset
+from plait.models.batch import Batch
+from plait.models.loading import load_model, load_spec
+from plait.pipelines.encode import encoded_dataset
+from plait.pipelines.project import open_project
+from plait.pipelines.train import train_model
+from plait.registry import Registry
+from plait.schema import Split
+
+WORKSPACE = """
+name = "small shop"
+time_unit = "ms"
+
+[tables.users]
+path = "users.parquet"
+[tables.items]
+path = "items.parquet"
+[tables.exposures]
+path = "exposures.parquet"
+[tables.behaviours]
+path = "behaviours.parquet"
+
+[[scenarios]]
+name = "home"
+
+[[objectives]]
+name = "click"
+action = "click"
+attribution = "exposure_id"
+window = "1h"
+
+[models.mine]
+recipe = "dnn-small"
+[models.mine.overrides.training]
+epochs = 1
+batch_size = 128
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """30 users, 12 items, 40 exposures a user over forty days; item 1 to 4 are clicked often, the others rarely."""
+    folder = tmp_path_factory.mktemp("shop")
+    rng = np.random.default_rng(5)
+    users, per_user = 30, 40
+    size = users * per_user
+    user_B = np.repeat(np.arange(1, users + 1), per_user)
+    item_B = rng.integers(1, 13, size)
+    day_B = np.tile(np.arange(per_user), users)
+    time_B = 1_700_000_000_000 + day_B * 86_400_000 + rng.integers(0, 80_000_000, size)
+    clicked_B = rng.random(size) < np.where(item_B <= 4, 0.7, 0.1)
+    exposures = pl.DataFrame(
+        {
+            "exposure_id": np.arange(size),
+            "request_id": np.arange(size),
+            "time": time_B,
+            "user_id": user_B,
+            "item_id": item_B,
+            "scenario": ["home"] * size,
+        }
+    )
+    clicks = exposures.filter(pl.Series(clicked_B)).select(
+        pl.col("time") + 5_000, "user_id", "item_id", pl.lit("click").alias("action"), "scenario", "exposure_id"
+    )
+    pl.DataFrame({"user_id": np.arange(1, users + 1)}).write_parquet(folder / "users.parquet")
+    items = {"item_id": np.arange(1, 13), "category_1": [f"shelf {index % 3}" for index in range(12)]}
+    pl.DataFrame(items).write_parquet(folder / "items.parquet")
+    exposures.write_parquet(folder / "exposures.parquet")
+    clicks.write_parquet(folder / "behaviours.parquet")
+    (folder / "plait.toml").write_text(WORKSPACE)
+    return folder
+
+
+def test_a_run_is_trained_once_and_registered(root):
+    project = open_project(root)
+    first = train_model(project, "dnn-small", overrides={"training": {"epochs": 2}})
+    assert first.reference == "dnn-small@1"
+    assert not first.reused
+    again = train_model(project, "dnn-small", overrides={"training": {"epochs": 2}})
+    assert again.reused
+    assert again.reference == "dnn-small@1"
+    assert again.result == first.result
+    other = train_model(project, "dnn-small", overrides={"training": {"epochs": 1}})
+    assert not other.reused
+    assert other.reference == "dnn-small@2"
+    assert Registry(root / ".plait" / "registry").resolve("dnn-small@production").version == 1
+    third = train_model(project, "dnn-small", overrides={"training": {"epochs": 1}}, resume=False)
+    assert not third.reused
+    assert third.result.curve == other.result.curve
+
+
+@pytest.mark.parametrize("family", ["popularity", "lr", "dnn-small", "hstu-small"])
+def test_a_loaded_model_gives_the_logits_of_the_trained_one(root, family):
+    project = open_project(root)
+    trained = train_model(project, family, name=f"loaded-{family}", overrides={"training": {"epochs": 1}})
+    registered = Registry(root / ".plait" / "registry").resolve(f"loaded-{family}@latest")
+    dataset = EncodedDataset.open(encoded_dataset(project))
+    model = load_model(registered)
+    assert load_spec(registered) == dataset.spec
+    batch = Batch.from_features(dataset.impression_batch(dataset.rows(Split.TEST), model.history))
+    with torch.inference_mode():
+        assert torch.equal(model(batch), trained.model(batch))
+    assert registered.manifest.metrics["auc"] == pytest.approx(
+        next(point.auc for point in trained.result.curve if point.step == trained.result.best_step)
+    )
+
+
+def test_files_that_do_not_fit_are_refused(root):
+    project = open_project(root)
+    trained = train_model(project, "lr", name="broken", register=False, overrides={"training": {"epochs": 1}})
+    assert trained.version is None
+    registry = Registry(root / ".plait" / "registry")
+    other = registry.resolve(train_model(project, "popularity", name="whole").reference)
+    files = {name: other.path / name for name in ("model.json", "spec.json")}
+    registry.register("broken", {**files, "model.safetensors": trained.run / "best.safetensors"}, {})
+    with pytest.raises(ArtifactError, match="broken@1: its files do not fit each other"):
+        load_model(registry.resolve("broken"))
+
+
+def test_models_of_the_workspace_file(root):
+    trained = train_model(open_project(root), "mine")
+    assert trained.reference == "mine@1"
+    assert trained.recipe.training.batch_size == 128
+    with pytest.raises(ConfigError, match="no recipe 'mined'"):
+        train_model(open_project(root), "mined")
+
+
+def test_the_command(root):
+    arguments = ["train", "lr", "-w", str(root), "--name", "by-hand", "--set", "training.epochs=1"]
+    result = CliRunner().invoke(register_commands(), arguments)
+    assert result.exit_code == 0, result.output
+    assert "by-hand@1" in result.output
