@@ -75,6 +75,11 @@ class Ladder:
     rungs: tuple[RungOutcome, ...]
     oracle: Evaluation | None
 
+    @property
+    def last_model(self) -> str:
+        """Name of the last rung's registered model, of the first seed."""
+        return model_name(self.rungs[-1].rung, self.seeds[0])
+
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
