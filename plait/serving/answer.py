@@ -1,0 +1,68 @@
+"""A request and its answer between HTTP and the engine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Identifier = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A checked request."""
+
+    user_id: Identifier
+    scenario: str
+    k: int
+    time_ms: int
+    """Epoch milliseconds: behaviours available before it are used."""
+    context: dict[str, int | float | str]
+    query: str | None = None
+    exclude: tuple[Identifier, ...] = ()
+    objective: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the model saw and said of R rows (candidates, and further creatives of the best of them)."""
+
+    items_R: Sequence[Identifier]
+    creatives_R: Sequence[Identifier | None]
+    categorical_RF: NDArray[np.int32]
+    numeric_RG: NDArray[np.float32]
+    before: int
+    """How many behaviours of the user's history were used."""
+    probabilities_RT: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Items, best first, and how they came about."""
+
+    items: Sequence[Identifier]
+    creatives: Sequence[Identifier | None]
+    scores: Sequence[float]
+    probabilities_KT: NDArray[np.float32] | None
+    """None where ranking fell back on retrieval."""
+    sources: Sequence[str]
+    candidates: dict[str, int]
+    """By source, and `ranked`."""
+    known_user: bool
+    history: int
+    record: Scored | None = None
+    """What the request log keeps; None where nothing was ranked or nothing is logged."""
+
+    def rows(self, objectives: Sequence[str]) -> list[dict[str, object]]:
+        """The items as the response spells them."""
+        if self.probabilities_KT is None:
+            probabilities: list[dict[str, float] | None] = [None] * len(self.items)
+        else:
+            probabilities = [dict(zip(objectives, row, strict=True)) for row in self.probabilities_KT.tolist()]
+        return [
+            {"item_id": item, "creative_id": creative, "score": score, "probabilities": chances, "source": source}
+            for item, creative, score, chances, source in zip(
+                self.items, self.creatives, self.scores, probabilities, self.sources, strict=True
+            )
+        ]
