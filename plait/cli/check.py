@@ -57,9 +57,9 @@ def _print(checked: "Checked") -> None:
         out.print("[bold red]Refused:[/] nothing is built from these tables until this is put right:")
         for finding in report.refusals:
             out.print(f"  {escape(_subject(finding.table))}: {escape(finding.message)}")
-    else:
+    elif checked.tables is not None:
         out.print(f"[green]Clean tables:[/] {escape(str(checked.tables))}", soft_wrap=True)
-    if report.rows_quarantined:
+    if report.rows_quarantined and checked.tables is not None:
         out.print(f"Quarantine:   {escape(str(checked.tables / 'quarantine'))}", soft_wrap=True)
 
 

@@ -45,7 +45,7 @@ def check_tables(workspace: Workspace, root: Path, out: Path) -> CheckReport:
         out: the folder to fill.
 
     Raises:
-        DataError: a file is missing or damaged. A table that is whole but wrong is refused in the report instead.
+        DataError: a file turns out to be damaged late. All else that is wrong with a table refuses it in the report.
     """
     report = CheckReport(workspace.name, workspace.simulated)
     span = TimeRange.of(workspace)
@@ -73,10 +73,14 @@ def _open(workspace: Workspace, root: Path) -> tuple[dict[TableName, RawTable], 
         try:
             raws[name] = open_table(root, workspace, name)
         except DataError as error:
-            refusals.append(Finding(str(name), "unreadable_table", str(error), Outcome.REFUSED, 0))
+            refusals.append(_unreadable(name, error))
         else:
             refusals += judge_types(raws[name], workspace)
     return raws, refusals
+
+
+def _unreadable(name: TableName, error: DataError) -> Finding:
+    return Finding(str(name), "unreadable_table", str(error), Outcome.REFUSED, 0)
 
 
 def _survey(
@@ -85,8 +89,12 @@ def _survey(
     surveys, refusals = {}, []
     with progress("survey", len(raws)) as advance:
         for name, raw in raws.items():
-            surveys[name] = survey_table(raw, span)
-            refusals += judge_times(raw, surveys[name], workspace, span)
+            try:
+                surveys[name] = survey_table(raw, span)
+            except DataError as error:
+                refusals.append(_unreadable(name, error))
+            else:
+                refusals += judge_times(raw, surveys[name], workspace, span)
             advance(note=str(name))
     return surveys, refusals
 

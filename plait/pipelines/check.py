@@ -17,10 +17,10 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A workspace's clean tables and what the check found."""
+    """What the check found, and the folder of clean tables (None where a table could not be cleaned)."""
 
-    tables: Path
     report: CheckReport
+    tables: Path | None
 
 
 def check_workspace(project: Project) -> Checked:
@@ -30,10 +30,13 @@ def check_workspace(project: Project) -> Checked:
         DataError: a table has no file, or a damaged one.
     """
     workspace = project.workspace
-    tables = project.store.build("tables", _inputs(project), lambda folder: _make(workspace, project.root, folder))
+    try:
+        tables = project.store.build("tables", _inputs(project), lambda folder: _make(workspace, project.root, folder))
+    except _NotCleanedError as refused:
+        return Checked(refused.report, None)
     report = judge_shares(read_report(tables), workspace.check.max_quarantined)
     media = missing_media(project.root, tables)
-    return Checked(tables, report.with_findings(media) if media is not None else report)
+    return Checked(report.with_findings(media) if media is not None else report, tables)
 
 
 def checked_tables(project: Project) -> Path:
@@ -43,14 +46,24 @@ def checked_tables(project: Project) -> Path:
         DataError: the check refuses the tables; the message says what must be put right.
     """
     checked = check_workspace(project)
-    if checked.report.refused:
+    if checked.tables is None or checked.report.refused:
         reasons = "\n".join(f"  {finding.table}: {finding.message}" for finding in checked.report.refusals)
         raise DataError(f"{project.root}: the tables are refused (`plait check` shows the whole report):\n{reasons}")
     return checked.tables
 
 
+class _NotCleanedError(Exception):
+    """There are no clean tables to keep; what was found must reach the caller all the same."""
+
+    def __init__(self, report: CheckReport) -> None:
+        super().__init__(report.workspace)
+        self.report = report
+
+
 def _make(workspace: Workspace, root: Path, folder: Path) -> None:
-    check_tables(workspace, root, folder)
+    report = check_tables(workspace, root, folder)
+    if read_report(folder).refused:
+        raise _NotCleanedError(report)
 
 
 def _inputs(project: Project) -> dict[str, object]:

@@ -114,7 +114,10 @@ class Sweep:
             good, bad = tally.sift(rows, rules)
             quarantine.write(bad)
             self._emptied(table, good).select(list(table.schema)).write_parquet(
-                self.out / table.name / f"part-{part:05d}.parquet", compression="zstd", row_group_size=_ROW_GROUP
+                self.out / table.name / f"part-{part:05d}.parquet",
+                compression="zstd",
+                compression_level=1,
+                row_group_size=_ROW_GROUP,
             )
             advance(rows.height, note=table.name)
         if refusals := tally.refusals():
