@@ -11,7 +11,7 @@ def register(app: typer.Typer) -> None:
     app.command("simulate")(simulate)
 
 
-def simulate(  # noqa: PLR0917 (Typer: one parameter per option)
+def simulate(
     folder: Annotated[Path, typer.Argument(help="Folder to write; a killed run goes on where it stopped.")],
     size: Annotated[str, typer.Option(help="tiny, demo, bench or stream.")] = "demo",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,

@@ -104,8 +104,10 @@ def _intents(world: World, users: Users, user: Ints, day: Ints, rng: np.random.G
     fresh = np.minimum(np.searchsorted(sums, rng.random(len(user))), len(sums) - 1)
     kind = rng.random(len(user), dtype=np.float32)
     rank = rng.integers(0, users.interest_leaf.shape[1], size=len(user))
-    known = np.where(kind < 0.25, users.interest_leaf[user, rank], users.focus[user, day])
-    return np.where(kind < 0.35, known, fresh)
+    interest = 0.25 if world.strengths.interest != 0 else 0.0
+    focus = 0.10 if world.strengths.drift != 0 else 0.0
+    known = np.where(kind < interest, users.interest_leaf[user, rank], users.focus[user, day])
+    return np.where(kind < interest + focus, known, fresh)
 
 
 def _items(world: World, users: Users, sessions: Sessions, session: Ints, rng: np.random.Generator) -> Ints:

@@ -58,8 +58,11 @@ class Creatives:
     """[creatives, attributes] of their files."""
 
 
-def make_items(size: Size, seed: int) -> Items:
-    """The items of a world; every leaf has at least one from the first day on."""
+def make_items(size: Size, seed: int, *, themes_matter: bool = True) -> Items:
+    """The items of a world; every leaf has at least one from the first day on.
+
+    Some themes are in fashion and lift quality, unless `themes_matter` is False (text switched off).
+    """
     rng = generator(seed, "items")
     taxonomy = load_taxonomy()
     leaves = len(taxonomy.leaves)
@@ -68,7 +71,7 @@ def make_items(size: Size, seed: int) -> Items:
     leaf = np.concatenate([np.arange(leaves), extra])
     themes = _themes(rng, size.items, len(data_file("words.toml")["themes"]))
     fashion = rng.normal(size=themes.shape[1])
-    quality = 0.85 * rng.normal(size=size.items) + 0.5 * (themes @ fashion)
+    quality = 0.85 * rng.normal(size=size.items) + (0.5 if themes_matter else 0.0) * (themes @ fashion)
     popularity = 0.6 * quality + 0.75 * rng.normal(size=size.items)
     launch_day = np.where(
         rng.random(size.items) < LAUNCHED_LATER, rng.integers(1, max(2, size.days), size=size.items), 0

@@ -42,6 +42,8 @@ class ProfileEffects:
     """[values, themes]."""
     looks: Floats
     """[values, creative attributes]."""
+    wealth: float
+    """Readiness to pay for each step in the price of the device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +78,18 @@ class Users:
     """[users, 3] share of sessions in each part of the day."""
 
 
-def profile_effects(seed: int, items: Items, creatives: Creatives) -> ProfileEffects:
-    """The effects of a world."""
+def profile_effects(seed: int, items: Items, creatives: Creatives, *, on: bool = True) -> ProfileEffects:
+    """The effects of a world; all 0 unless they are `on`, so that a profile then tells nothing of anything."""
     rng = generator(seed, "profile-effects")
     values = len(AGES) + 2 + 5 + len(DEVICES)
     middles = int(load_taxonomy().middle.max()) + 1
     looks = creatives.attributes.shape[1]
+    size = np.float32(1.0 if on else 0.0)
     return ProfileEffects(
-        middle=rng.normal(scale=0.5, size=(values, middles)).astype(np.float32),
-        themes=rng.normal(scale=0.45, size=(values, items.themes.shape[1])).astype(np.float32),
-        looks=rng.normal(scale=0.45, size=(values, looks)).astype(np.float32),
+        wealth=0.7 * float(size),
+        middle=size * rng.normal(scale=0.5, size=(values, middles)).astype(np.float32),
+        themes=size * rng.normal(scale=0.45, size=(values, items.themes.shape[1])).astype(np.float32),
+        looks=size * rng.normal(scale=0.45, size=(values, looks)).astype(np.float32),
     )
 
 
@@ -104,7 +108,7 @@ def make_users(
         "look": onehot @ effects.looks + rng.normal(scale=0.8, size=(count, effects.looks.shape[1])),
         "sessions": np.exp(rng.normal(-0.045, 0.3, size=count)) * size.sessions_per_day,
         "blocks": rng.dirichlet([2.0, 2.5, 4.0], size=count),
-        "activity": _activity(rng, profile),
+        "activity": _activity(rng, profile, effects.wealth),
     }
     return Users(
         index=index,
@@ -141,14 +145,13 @@ def _profiles(rng: np.random.Generator, count: int) -> tuple[dict[str, NDArray[n
     return profile, onehot
 
 
-def _activity(rng: np.random.Generator, profile: dict[str, NDArray[np.generic]]) -> NDArray[np.float64]:
+def _activity(rng: np.random.Generator, profile: dict[str, NDArray[np.generic]], effect: float) -> NDArray[np.float64]:
     """Readiness in general, for each objective of its own, and to pay, which dear devices tell."""
     count = len(profile["age"])
     names = [objective.name for objective in OBJECTIVES]
     activity = rng.normal(size=(count, 1)) + 0.4 * rng.normal(size=(count, len(names)))
-    wealth = np.searchsorted(np.sort(DEVICES), profile["device"])  # alphabetical, so looked up below
-    order = np.array([DEVICES.index(str(name)) for name in np.sort(DEVICES)])
-    activity[:, names.index("pay")] += 0.7 * (order[wealth] - 1.3)
+    price = np.array([DEVICES.index(str(device)) for device in profile["device"]])
+    activity[:, names.index("pay")] += effect * (price - 1.3)
     activity[:, names.index("dislike")] = rng.normal(size=count)
     activity[:, names.index("uninstall")] = rng.normal(size=count)
     return np.asarray(activity, dtype=np.float64)

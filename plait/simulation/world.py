@@ -60,8 +60,9 @@ class World:
 
 def make_world(size: Size, seed: int, strengths: Strengths) -> World:
     """The world of this size, seed and strengths."""
-    items = make_items(size, seed)
+    items = make_items(size, seed, themes_matter=strengths.text != 0)
     creatives = make_creatives(items, size, seed)
     error = generator(seed, "policy-error").normal(scale=0.4, size=items.count).astype(np.float32)
     market = make_market(items, load_taxonomy().games, size.days, error)
-    return World(size, seed, strengths, items, creatives, market, profile_effects(seed, items, creatives))
+    effects = profile_effects(seed, items, creatives, on=strengths.profile != 0)
+    return World(size, seed, strengths, items, creatives, market, effects)

@@ -1,6 +1,7 @@
 """Writing a world: deterministic, resumable, bounded."""
 
 import hashlib
+import tracemalloc
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -8,7 +9,11 @@ import pytest
 
 from plait.errors import DataError
 from plait.simulation import simulate
+from plait.simulation.chunk_tables import write_chunk
+from plait.simulation.outcomes import Truth
 from plait.simulation.sizes import Size
+from plait.simulation.strengths import Strengths
+from plait.simulation.world import World, make_world
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -82,3 +87,22 @@ def test_files_are_bounded_by_the_chunk(tmp_path: Path, small_size: Size) -> Non
     simulate(small_size, tmp_path, seed=3, users=80, processes=1, media=False)
     rows = [pq.read_metadata(path).num_rows for path in sorted((tmp_path / "users").iterdir())]
     assert rows == [15, 15, 15, 15, 15, 5]
+
+
+def test_memory_does_not_grow_with_the_number_of_chunks(tmp_path: Path, small_size: Size, small_truth: Truth) -> None:
+    """What one chunk needs is given back before the next; ten chunks peak where two do."""
+    world = make_world(small_size.model_copy(update={"users": 150}), 11, Strengths())
+    _peak(world, small_truth, tmp_path / "first", 1)  # what the libraries allocate once
+    two = _peak(world, small_truth, tmp_path / "two", 2)
+    ten = _peak(world, small_truth, tmp_path / "ten", 10)
+    assert ten < 1.4 * two
+
+
+def _peak(world: World, truth: Truth, folder: Path, chunks: int) -> int:
+    """Most bytes that Python and NumPy held while writing the first `chunks` chunks."""
+    tracemalloc.start()
+    for number in range(chunks):
+        write_chunk(world, truth, folder, number)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak

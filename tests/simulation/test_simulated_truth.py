@@ -192,6 +192,27 @@ def test_null_switch_takes_the_traces_from_behaviours(small_size: Size) -> None:
     assert with_habit > without + 0.2
 
 
+def test_null_profile_and_null_text_leave_no_way_round(small_size: Size) -> None:
+    """With its switch off, an ingredient may not come in through interests, tastes or quality either."""
+    effects = make_world(small_size, 11, Strengths().without("profile")).effects
+    assert not effects.middle.any()
+    assert not effects.themes.any()
+    assert not effects.looks.any()
+    assert effects.wealth == 0
+    worlds = [
+        make_world(Size(**{**small_size.model_dump(), "items": 4_000}), 11, strengths)
+        for strengths in (Strengths(), Strengths().without("text"))
+    ]
+    explained = []
+    for world in worlds:
+        themes, quality = world.items.themes.astype(float), world.items.quality.astype(float)
+        centred = themes - themes.mean(axis=0)
+        fit = centred @ np.linalg.lstsq(centred, quality - quality.mean(), rcond=None)[0]
+        explained.append(fit.var() / quality.var())
+    assert explained[0] > 0.03
+    assert explained[1] < 0.01  # 12 columns fitted to noise in 4,000 rows explain about 0.003
+
+
 def test_unknown_names_are_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'habit'"):
         Strengths().without("habits")
