@@ -19,7 +19,9 @@ def _add_import(data: typer.Typer) -> None:
     def import_(
         source: Annotated[str, typer.Argument(help="Which layout; `plait data list` names them.")],
         path: Annotated[Path, typer.Argument(help="The downloaded folder or zip.")],
-        out: Annotated[Path, typer.Option("--out", "-o", help="The workspace folder to make.")],
+        out: Annotated[
+            Path | None, typer.Option("--out", "-o", help="The workspace folder to make; by default ./SOURCE.")
+        ] = None,
         option: Annotated[
             list[str] | None, typer.Option(help="key=value for this importer; may be given again.")
         ] = None,
@@ -32,20 +34,24 @@ def _add_import(data: typer.Typer) -> None:
         Example: plait data import movielens-1m ml-1m.zip --out ./ml1m
         """
         from rich.console import Console
+        from rich.markup import escape
         from rich.table import Table
 
         from plait.pipelines.importing import import_dataset, parse_options
 
+        out = out or Path(source)
         report = import_dataset(source, path, out, parse_options(option or []), replace=force)
-        table = Table("table", "rows", title=str(report.folder))
+        table = Table("table", "rows", title=escape(str(report.folder)))
         table.columns[1].justify = "right"
         for name, rows in report.rows.items():
             table.add_row(name, f"{rows:,}")
         console = Console()
         console.print(table)
         for file, lines in report.rejected.items():
-            console.print(f"[bold yellow]{lines:,} lines of {file} rejected[/]: {report.folder / 'rejected.csv'}")
-        console.print(f"Next: plait check -w {out}")
+            console.print(
+                f"[bold yellow]{lines:,} lines of {escape(file)} rejected[/]: {escape(str(report.folder))}/rejected.csv"
+            )
+        console.print(f"Next: plait check -w {out}", markup=False)
 
 
 def _add_list(data: typer.Typer) -> None:
@@ -56,12 +62,12 @@ def _add_list(data: typer.Typer) -> None:
         Example: plait data list
         """
         from rich.console import Console
-        from rich.table import Table
 
         from plait.pipelines.importing import importers
 
-        table = Table("name", "what", "files ([optional])", "options")
+        console = Console(highlight=False, soft_wrap=True)
         for importer in importers():
-            options = [f"{key}={field.default}" for key, field in importer.options.model_fields.items()]
-            table.add_row(importer.name, importer.summary, "\n".join(importer.files), "\n".join(options))
-        Console().print(table, markup=False)
+            console.print(f"[bold]{importer.name}[/]  {importer.summary}")
+            console.print(f"  files: {', '.join(importer.files)}", markup=False)
+            for key, field in importer.options.model_fields.items():
+                console.print(f"  --option {key}={field.default}: {field.description}".replace("\n", " "), markup=False)

@@ -24,19 +24,20 @@ def register(app: typer.Typer) -> None:
         Example: plait init ./logs
         """
         from rich.console import Console
+        from rich.markup import escape
         from rich.table import Table
 
         from plait.pipelines.initialise import initialise
 
         inspection = initialise(folder, name=name, replace=force)
-        table = Table("table", "path", "renamed", "meanings", title=f"{folder / 'plait.toml'}")
+        table = Table("table", "path", "renamed", "meanings", title=escape(str(folder / "plait.toml")))
         for key, settings in inspection.workspace.tables.items():
             renamed = ", ".join(f"{theirs} → {ours}" for ours, theirs in settings.rename.items())
             meanings = ", ".join(f"{column}: {meaning}" for column, meaning in settings.columns.items())
-            table.add_row(str(key), settings.path, renamed, meanings)
+            table.add_row(*map(escape, (str(key), settings.path, renamed, meanings)))
         console = Console()
         console.print(table)
-        console.print("objectives:", ", ".join(inspection.workspace.objective_names()))
-        console.print("scenarios:", ", ".join(inspection.workspace.scenario_names()))
+        console.print("objectives:", ", ".join(inspection.workspace.objective_names()), markup=False)
+        console.print("scenarios:", ", ".join(inspection.workspace.scenario_names()), markup=False)
         for text in inspection.missing:
-            console.print(f"[bold yellow]missing:[/] {text}")
+            console.print(f"[bold yellow]missing:[/] {escape(text)}")

@@ -1,5 +1,6 @@
 """The workspace file as text: every section explained, settings left at their default shown as comments."""
 
+import datetime
 import json
 import re
 import textwrap
@@ -23,9 +24,7 @@ _SECTIONS: dict[str, str] = {
     "the smallest value that counts; value: what one is worth.",
     "actions": "How behaviours enter a sequence. value_edges cut an action's value into buckets; each bucket is an "
     "action of its own to sequence models.",
-    "split": "How samples are divided by time into train, valid and test.",
     "models": "Models of this workspace: a recipe and what differs from it.",
-    "serving": "How `plait serve` answers.",
 }
 _PLAIN = {
     "name": "The workspace's name, as reports show it.",
@@ -36,7 +35,7 @@ _PLAIN = {
 """For settings whose name was thought to say it all."""
 _EXAMPLES = {
     "actions": ("# [actions.rate]", "# value_edges = [2.5, 3.5]"),
-    "models": ("# [models.ranker]", '# recipe = "..."  # a shipped recipe by name, or a path relative to this file'),
+    "models": ("# [models.ranker]", '# recipe = "dnn"  # a shipped recipe by name, or a path relative to this file'),
 }
 
 
@@ -52,22 +51,12 @@ def render_workspace(workspace: Workspace, header: str, comments: Mapping[str, s
     page = _Page(comments or {})
     page.say(header)
     page.blank()
-    page.settings(workspace, ("name", "seed", "time_unit", "simulated"), "")
-    page.title("tables")
-    for name, table in workspace.tables.items():
-        page.table(f"tables.{name}", table)
-    page.title("scenarios")
-    page.entries("scenarios", workspace.scenarios)
-    page.title("objectives")
-    page.entries("objectives", workspace.objectives)
-    for section in ("actions", "models"):
-        page.title(section)
-        page.mapping(section, getattr(workspace, section))
-    for section in ("split", "serving"):
-        settings = getattr(workspace, section)
-        page.title(section)
-        page.lines.append(f"[{section}]")
-        page.settings(settings, tuple(type(settings).model_fields), f"{section}.")
+    parts = {key: getattr(workspace, key) for key in type(workspace).model_fields}
+    sections = [key for key, part in parts.items() if isinstance(part, (Mapping, list, BaseModel))]
+    page.settings(workspace, [key for key in parts if key not in sections], "")
+    for key in sections:
+        page.title(key, workspace)
+        page.section(key, parts[key])
     return "\n".join(page.lines).rstrip("\n") + "\n"
 
 
@@ -77,6 +66,8 @@ def toml_value(value: Any) -> str:
         return "{ " + ", ".join(f"{toml_key(key)} = {toml_value(entry)}" for key, entry in value.items()) + " }"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ", ".join(map(toml_value, value)) + "]"
+    if isinstance(value, datetime.date):
+        return value.isoformat()
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return json.dumps(value)
@@ -102,21 +93,35 @@ class _Page:
         for paragraph in text.split("\n\n"):
             self.lines += textwrap.wrap(paragraph, _WIDTH, initial_indent="# ", subsequent_indent="# ")
 
-    def title(self, section: str) -> None:
+    def title(self, section: str, workspace: Workspace) -> None:
         self.lines.append(f"# ---- {section} " + "-" * (60 - len(section)))
-        self.say(_SECTIONS[section])
+        purpose = _SECTIONS.get(section) or type(getattr(workspace, section)).__doc__
+        self.say(purpose or section)
         self._note(section)
         self.blank()
 
-    def settings(self, model: BaseModel, keys: tuple[str, ...], prefix: str) -> None:
+    def section(self, name: str, part: Any) -> None:
+        """One top-level table of the file: settings, a list of named entries, or entries by name."""
+        if isinstance(part, BaseModel):
+            self.lines.append(f"[{name}]")
+            self.settings(part, list(type(part).model_fields), f"{name}.")
+        elif isinstance(part, list):
+            self.entries(name, part)
+        elif name == "tables":
+            for table, settings in part.items():
+                self.table(f"tables.{table}", settings)
+        else:
+            self.mapping(name, part)
+
+    def settings(self, model: BaseModel, keys: Sequence[str], prefix: str) -> None:
         """Every setting of `model` under its explanation; those at their default as comments."""
-        values = model.model_dump(mode="json")
+        values = model.model_dump()
         for key in keys:
             info = type(model).model_fields[key]
             self.say(info.description or _PLAIN[key])
             self._note(prefix + key)
-            line = f"{key} = {toml_value(values[key])}"
             at_default = not info.is_required() and getattr(model, key) == info.get_default()
+            line = f"{key} = {'...' if values[key] is None else toml_value(values[key])}"
             self.lines.append(f"# {line}" if at_default else line)
             self.blank()
 
@@ -136,7 +141,7 @@ class _Page:
             path = f"{section}.{entry.name}"
             self._note(path)
             self.lines.append(f"[[{section}]]")
-            values = {"name": entry.name, **entry.model_dump(mode="json", exclude_defaults=True)}
+            values = {"name": entry.name, **entry.model_dump(exclude_defaults=True)}
             self.lines += [self._line(f"{path}.{key}", key, value) for key, value in values.items()]
             self.blank()
 
@@ -145,11 +150,11 @@ class _Page:
             path = f"{section}.{name}"
             self._note(path)
             self.lines.append(f"[{section}.{toml_key(name)}]")
-            values = entry.model_dump(mode="json", exclude_defaults=True)
+            values = entry.model_dump(exclude_defaults=True)
             self.lines += [self._line(f"{path}.{key}", key, value) for key, value in values.items()]
             self.blank()
         if not entries:
-            self.lines += [*_EXAMPLES[section], ""]
+            self.lines += [*_EXAMPLES.get(section, ()), ""]
 
     def _line(self, path: str, key: str, value: Any) -> str:
         note = self._comments.get(path)

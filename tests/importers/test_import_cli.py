@@ -50,6 +50,13 @@ def test_options_reach_the_importer(app, frappe, tmp_path):
     assert '"negatives": 0,\n  "seed": 3' in (out / "import.json").read_text()
 
 
+def test_without_out_the_folder_is_called_like_the_source(app, ml1m_zip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert CliRunner().invoke(app, ["data", "import", "movielens-1m", str(ml1m_zip)]).exit_code == 0
+    assert load_workspace(tmp_path / "movielens-1m").name == "movielens-1m"
+
+
 def test_option_without_value():
     assert parse_options(["a=1", "b = x=y"]) == {"a": "1", "b": "x=y"}
     with pytest.raises(ConfigError, match="key=value"):

@@ -58,6 +58,7 @@ def test_workspace_has_the_scenarios_that_occur_and_eight_objectives(importing, 
     assert workspace.objective_names() == [
         "click", "long_view", "like", "follow", "comment", "forward", "profile_enter", "hate"
     ]  # fmt: skip
+    assert {objective.window for objective in workspace.objectives} == {3_600_000}
     assert all(objective.parent is None for objective in workspace.objectives)
     assert workspace.split.kind == "global_time"
     assert workspace.tables["exposures"].columns["is_rand"] == "ignore"

@@ -5,6 +5,7 @@ import tomllib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from plait.config import ObjectiveSettings, ScenarioSettings, TableSettings, Workspace, parse_settings
 from plait.config.template import render_workspace, toml_key, toml_value
@@ -38,6 +39,8 @@ def workspace(**changes):
             ObjectiveSettings(name="pay", action="pay", parent="click", min_value=0.5, value=-2, window=90_000),
         ]},
         {"actions": {"rate it": {"value_edges": [1.5, 2.0]}}},
+        {"features": {"min_count": 5}},
+        {"check": {"earliest": "2001-02-03", "latest": "2030-01-01", "max_quarantined": 0}},
         {"models": {"r": {"recipe": "x", "overrides": {"a": {"b": [1]}}}}},
         {"split": {"kind": "per_user_time", "valid": 0.2, "test": 0.3}, "serving": {"port": 0, "request_log": True}},
     ],
@@ -63,12 +66,17 @@ def test_comments_stand_beside_their_keys():
     assert lines[lines.index('# kind = "global_time"') - 1] == "# Why so."
 
 
-def test_every_setting_of_split_and_serving_is_shown():
-    text = render_workspace(workspace(), "header")
+def test_every_section_and_every_single_setting_is_shown():
+    settings = workspace()
+    text = render_workspace(settings, "header")
 
-    for kind in (type(workspace().split), type(workspace().serving)):
-        for field in kind.model_fields:
-            assert f"\n# {field} = " in text
+    for section in Workspace.model_fields:
+        part = getattr(settings, section)
+        if isinstance(part, (list, dict, BaseModel)):
+            assert f"# ---- {section} " in text
+        if isinstance(part, BaseModel):
+            body = text.split(f"\n[{section}]\n")[1].split("\n# ---- ")[0]
+            assert all(f"\n# {field} = " in body for field in type(part).model_fields)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

@@ -24,6 +24,8 @@ from plait.schema import Meaning, TableName
 
 PLAY_EDGES_S = (3.0, 7.0, 18.0)
 """Seconds at which KuaiRand's README draws its lines: short play, valid play, long view."""
+WINDOW_MS = 3_600_000
+"""Feedback is known once the play was over; an hour holds nearly every play."""
 
 _OBJECTIVES = ("click", "long_view", "like", "follow", "comment", "forward", "profile_enter", "hate")
 
@@ -125,7 +127,11 @@ def _draft(tabs: list[int], options: KuaiRandOptions) -> Draft:
         scenarios=[ScenarioSettings(name=f"tab_{tab}", app="Kuaishou") for tab in tabs],
         objectives=[
             ObjectiveSettings(
-                name=name, action=name, attribution="exposure_id", window=0, value=-1.0 if name == "hate" else 1.0
+                name=name,
+                action=name,
+                attribution="exposure_id",
+                window=WINDOW_MS,
+                value=-1.0 if name == "hate" else 1.0,
             )
             for name in _OBJECTIVES
         ],
@@ -151,6 +157,7 @@ _COMMENTS = {
     "tables.behaviours": "play, profile_stay and comment_stay carry seconds as their value; the others have none.",
     "scenarios": "`tab` of the log: where in the app the video was shown. KuaiRand gives no names.",
     "objectives": "No funnel is declared: in the single-column feed a like needs no click.",
+    "objectives.click.window": "feedback is known once the play was over; an hour holds nearly every play",
     "objectives.click": "In the two-column feed a click; in the single-column feed a valid play: 7 s or all of it.",
     "objectives.hate": "Worth less than nothing.",
     "actions.play": "Edges in seconds: short play, valid play, long view.",

@@ -55,7 +55,8 @@ def find_tables(root: Path) -> list[FoundTable]:
 
 def _tables(root: Path, folder: str, suffix: str, files: list[Path]) -> list[FoundTable]:
     """A folder whose files all have the same columns is one table; else files of one numbered name are."""
-    alike = {tuple(_read((file,), 0).columns) for file in files} if folder and len(files) > 1 else set()
+    parts = folder and (len(files) > 1 or _NUMBERS.search(files[0].stem))
+    alike = {tuple(_read((file,), 0).columns) for file in files} if parts else set()
     if len(alike) == 1:
         nested = any(file.parent != root / folder for file in files)
         return [_found(f"{folder}/**/*{suffix}" if nested else f"{folder}/*{suffix}", files)]
