@@ -30,3 +30,7 @@ class DnnRanker(nn.Module):
         """Logits `[B, T]`."""
         logits_BT: Tensor = self.head(self.trunk(batch).inputs_BX)
         return logits_BT
+
+    def start_from(self, logit_T: Tensor) -> None:
+        """Let the output biases be `logit_T`."""
+        self.head.objectives.bias.data.copy_(logit_T)

@@ -46,6 +46,10 @@ class HstuRanker(nn.Module):
         logits_BT: Tensor = self.head(torch.cat([trunk.inputs_BX, state_BD, met_BD, age_BD], dim=1))
         return logits_BT
 
+    def start_from(self, logit_T: Tensor) -> None:
+        """Let the output biases be `logit_T`."""
+        self.head.objectives.bias.data.copy_(logit_T)
+
 
 class UserState(nn.Module):
     """State of each exposure's user just before it: the HSTU's output after the last event it may see.

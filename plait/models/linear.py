@@ -38,3 +38,7 @@ class LinearRanker(nn.Module):
         numeric_BG = batch.numeric_BG.clamp(-NUMBER_LIMIT, NUMBER_LIMIT)
         logits_BT: Tensor = self.codes(codes_BF).sum(1) + numeric_BG @ self.numbers
         return logits_BT + self.scenario_bias[batch.scenario_B.long()]
+
+    def start_from(self, logit_T: Tensor) -> None:
+        """Let the biases be `logit_T`."""
+        self.scenario_bias.data.copy_(logit_T.expand_as(self.scenario_bias))

@@ -23,6 +23,14 @@ class Ranker(Protocol):
 
 
 @runtime_checkable
+class StartsFromRates(Protocol):
+    """A ranker that can begin at the objectives' rates instead of at 1/2, so that rare objectives lose no time."""
+
+    def start_from(self, logit_T: Tensor) -> None:
+        """Let an untrained model predict `sigmoid(logit_T)` or close to it."""
+
+
+@runtime_checkable
 class OnePass(Protocol):
     """A ranker that is counted, not descended: one pass over the training exposures, then done."""
 

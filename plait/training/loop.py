@@ -9,13 +9,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from plait import seeding
 from plait.errors import TrainingError
 from plait.models.batch import Batch
-from plait.models.ranker import OnePass
+from plait.models.ranker import OnePass, StartsFromRates
 from plait.schema import Split
 from plait.telemetry import Advance, progress
 from plait.training.checkpoint import Checkpoints, Progress, load_tensors, save_tensors
@@ -28,6 +29,8 @@ from plait.training.predict import as_ranker, predict
 from plait.training.validation import to_minimise, validation_metrics
 
 BEST_FILE = "best.safetensors"
+_RATE_SAMPLE = 100_000
+"""Exposures that the objectives' rates are taken from, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class _Run:
         self.optimiser = Optimiser(model, config, self.steps_per_epoch * config.epochs)
         self.checkpoints = Checkpoints(run / "checkpoints")
         self.progress = Progress()
+        if isinstance(model, StartsFromRates):
+            model.start_from(base_logits(dataset))
         if resume:
             self._restore()
         self.log = RunLog(run, step=self.progress.step, tensorboard=config.tensorboard)
@@ -194,6 +199,18 @@ class _Run:
             self.progress, weights, state = found
             self.model.load_state_dict(weights)
             self.optimiser.load(state)
+
+
+def base_logits(dataset: TrainingData) -> Tensor:
+    """Log-odds of each objective among the mature labels of the training window, `[T]` (of a sample, where it is long).
+
+    One positive and one negative are added, so that an objective without either has log-odds too.
+    """
+    rows_B = dataset.rows(Split.TRAIN)
+    sample = dataset.impression_batch(rows_B[:: max(1, len(rows_B) // _RATE_SAMPLE)], 0)
+    positive_T = (sample.labels_BT * sample.mask_BT).sum(0, dtype=np.float64) + 1.0
+    negative_T = sample.mask_BT.sum(0) + 2.0 - positive_T
+    return torch.from_numpy(np.log(positive_T / negative_T)).float()
 
 
 def validate(dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> dict[str, float]:

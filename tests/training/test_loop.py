@@ -16,6 +16,7 @@ from plait.testing.training_data import SmallDataset
 from plait.training import TrainingConfig, load_recipe_by_name, predict, recipe_names, train
 from plait.training.data import Loader
 from plait.training.log import read_log
+from plait.training.loop import base_logits
 from plait.training.objective import masked_loss
 from plait.training.optimiser import LazyAdam, learning_rate_scale
 from plait.training.recipe import parse_overrides, parse_recipe
@@ -157,7 +158,7 @@ def test_resume_is_exact(name, kind, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while len(losses(killed)) < 8 and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     child.send_signal(kind)
@@ -232,3 +233,21 @@ def test_overrides():
         load_recipe_by_name("dnn", Path(), {"training": {"epoch": 2}})
     with pytest.raises(ConfigError, match="did you mean 'dnn'"):
         load_recipe_by_name("dn", Path())
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_training_starts_at_the_rates(name):
+    """Base log-odds by hand, and an untrained model that predicts about them."""
+    dataset = SmallDataset()
+    rows_B = dataset.rows(Split.TRAIN)
+    features = dataset.impression_batch(rows_B, 0)
+    mature_B = features.mask_BT[:, 0]
+    positives = features.labels_BT[mature_B, 0].sum() + 1
+    expected = np.log(positives / (mature_B.sum() + 2 - positives))
+    logit_T = base_logits(dataset)
+    assert logit_T[0].item() == pytest.approx(expected, rel=1e-5)
+    torch.manual_seed(0)
+    model = build_model(recipe(name).model, dataset.spec, dataset.item_fields_VI)
+    model.start_from(logit_T - 3.0)
+    mean_T = np.log(1 / predict(dataset, model, Split.TRAIN).probabilities_BT - 1).mean(0)
+    np.testing.assert_allclose(-mean_T, logit_T - 3.0, atol=0.4)
