@@ -13,7 +13,10 @@ from plait.evaluation.scores import METRICS, Estimate, MetricName, ReliabilityBi
 
 Floats = NDArray[np.float64]
 _ADDITIVE = 7
-"""Columns before those of the bins: rows, predicted, observed, loss, squared, rows with a user AUC, their AUC."""
+"""Columns before those of the bins: rows, predicted, observed, loss, squared, rows with a user AUC, their AUC.
+
+Then, by bin, predicted minus observed; and where the curve is wanted: rows, predicted, observed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,12 @@ def measure(
     resamples, num_users = weights_RU.shape
     labels_B = np.asarray(labels_B) > 0
     auc_U = user_auc(labels_B, probabilities_B, users_B, num_users)
-    sums_UK = _sums_by_user(labels_B, probabilities_B, users_B, auc_U, bins)
+    sums_UK = _sums_by_user(labels_B, probabilities_B, users_B, auc_U, bins=bins, curve=curve)
     ranked = RankedPairs.of(labels_B, probabilities_B, users_B)
     point_1K, total_RK = sums_UK.sum(axis=0)[None], resampled_totals(weights_RU, sums_UK)
     everyone_1U = np.ones((1, num_users), np.uint8)
-    values = {"auc": ranked.auc_under(everyone_1U), **_from_totals(point_1K)}
-    resampled_R = {"auc": ranked.auc_under(weights_RU), **_from_totals(total_RK)}
+    values = {"auc": ranked.auc_under(everyone_1U), **_from_totals(point_1K, bins)}
+    resampled_R = {"auc": ranked.auc_under(weights_RU), **_from_totals(total_RK, bins)}
     rows_U = sums_UK[:, 0]
     users = int((rows_U > 0).sum())
     return Slice(
@@ -84,7 +87,7 @@ def measure(
         one_class_share=float((np.isnan(auc_U) & (rows_U > 0)).sum() / users) if users else float("nan"),
         values={name: float(values[name][0]) for name in METRICS},
         resampled_R={name: resampled_R[name] if resamples else np.zeros(0) for name in METRICS},
-        reliability=_reliability(point_1K[0], total_RK) if curve else (),
+        reliability=_reliability(point_1K[0], total_RK, bins) if curve else (),
     )
 
 
@@ -125,9 +128,9 @@ def _estimates(one: Slice) -> dict[MetricName, Estimate]:
 
 
 def _sums_by_user(
-    labels_B: NDArray[np.bool_], probabilities_B: Numbers, users_B: Codes, auc_U: Floats, bins: int
+    labels_B: NDArray[np.bool_], probabilities_B: Numbers, users_B: Codes, auc_U: Floats, *, bins: int, curve: bool
 ) -> Floats:
-    """What each user adds to the totals, `[U, K]`: seven sums, then rows, predictions and outcomes of each bin."""
+    """What each user adds to the totals, `[U, K]`; for the columns see `_ADDITIVE`."""
     num_users = len(auc_U)
     given_B = np.asarray(probabilities_B, np.float64)
     rows_U = np.bincount(users_B, minlength=num_users).astype(np.float64)
@@ -138,22 +141,22 @@ def _sums_by_user(
     place_B = users_B * bins + equal_mass_bins(probabilities_B, bins)
     by_bin = [
         np.bincount(place_B, weights=one_B, minlength=num_users * bins).reshape(num_users, bins)
-        for one_B in (None, given_B, labels_B)
+        for one_B in (given_B - labels_B, *((None, given_B, labels_B) if curve else ()))
     ]
     return np.concatenate([np.stack(columns, axis=1), *by_bin], axis=1)
 
 
-def _from_totals(total_RK: Floats) -> dict[MetricName, Floats]:
+def _from_totals(total_RK: Floats, bins: int) -> dict[MetricName, Floats]:
     """Every metric but AUC, for each row of totals."""
     rows_R, predicted_R, observed_R, loss_R, squared_R, known_R, wins_R = total_RK[:, :_ADDITIVE].T
-    _, predicted_RK, observed_RK = np.split(total_RK[:, _ADDITIVE:], 3, axis=1)
+    gap_RK = total_RK[:, _ADDITIVE : _ADDITIVE + bins]
     logloss_R = _ratio(loss_R, rows_R)
     return {
         "gauc": _ratio(wins_R, known_R),
         "logloss": logloss_R,
         "normalised_entropy": _ratio(logloss_R, entropy(_ratio(observed_R, rows_R))),
         "pcoc": _ratio(predicted_R, observed_R),
-        "ece": _ratio(np.abs(predicted_RK - observed_RK).sum(axis=1), rows_R),
+        "ece": _ratio(np.abs(gap_RK).sum(axis=1), rows_R),
         "brier": _ratio(squared_R, rows_R),
     }
 
@@ -162,10 +165,10 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
 
 
-def _reliability(point_K: Floats, total_RK: Floats) -> tuple[ReliabilityBin, ...]:
+def _reliability(point_K: Floats, total_RK: Floats, bins: int) -> tuple[ReliabilityBin, ...]:
     """The curve over the bins that have rows; a bin's rows stay the same in every resample."""
-    rows_K, predicted_K, observed_K = np.split(point_K[_ADDITIVE:], 3)
-    rows_RK, _, observed_RK = np.split(total_RK[:, _ADDITIVE:], 3, axis=1)
+    rows_K, predicted_K, observed_K = np.split(point_K[_ADDITIVE + bins :], 3)
+    rows_RK, _, observed_RK = np.split(total_RK[:, _ADDITIVE + bins :], 3, axis=1)
     curve = []
     for k in np.flatnonzero(rows_K):
         low, high = interval(_ratio(observed_RK[:, k], rows_RK[:, k]))
