@@ -51,12 +51,9 @@ def evaluate(  # noqa: PLR0917 (one table, column by column)
     _check(table, len(users_B), objectives, scenarios)
     names_U, codes_B = np.unique(users_B, return_inverse=True)
     weights_RU = draw_users(len(names_U), bootstrap, seed)
-    by_objective = {name: _column(table, t, codes_B, weights_RU, None) for t, name in enumerate(objectives)}
+    by_objective = _row(table, objectives, codes_B, weights_RU, None)
     cells = {
-        scenario: {
-            name: _column(table, t, codes_B, weights_RU, np.flatnonzero(table.scenarios_B == s))
-            for t, name in enumerate(objectives)
-        }
+        scenario: _row(table, objectives, codes_B, weights_RU, np.flatnonzero(table.scenarios_B == s))
         for s, scenario in enumerate(scenarios)
     }
     overall = mean_slice(list(by_objective.values()))
@@ -85,6 +82,17 @@ class _Table:
     mask_BT: NDArray[np.bool_]
     probabilities_BT: Numbers
     scenarios_B: NDArray[np.integer[Any]]
+
+
+def _row(
+    table: _Table,
+    objectives: Sequence[str],
+    codes_B: Codes,
+    weights_RU: NDArray[np.uint8],
+    rows_B: NDArray[np.intp] | None,
+) -> dict[str, Slice]:
+    """Measure every objective, on all rows or those among `rows_B`."""
+    return {name: _column(table, t, codes_B, weights_RU, rows_B) for t, name in enumerate(objectives)}
 
 
 def _column(
