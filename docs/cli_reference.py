@@ -36,7 +36,7 @@ def _section(command: Any, path: str) -> str:
 def _row(parameter: Any) -> str:
     name = " ".join(f"`{option}`" for option in [*parameter.opts, *parameter.secondary_opts])
     if parameter.param_type_name == "argument":
-        name = f"`{parameter.human_readable_name}`"
+        name = f"`{parameter.name.upper()}`"
     default = parameter.default
     shown = "" if default in (None, (), "", ...) or callable(default) else f"`{default}`"
     text = (getattr(parameter, "help", "") or "").replace("|", "\\|").replace("\n", " ")
