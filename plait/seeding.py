@@ -10,7 +10,7 @@ def derive_seed(seed: int, *names: str | int) -> int:
 
     Streams with different names are independent, and adding a stream leaves the others as they were.
     """
-    path = "/".join([str(seed), *map(str, names)])
+    path = "/".join([str(seed), *(str(name).replace("\\", "\\\\").replace("/", "\\/") for name in names)])
     digest = hashlib.blake2b(path.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 

@@ -1,6 +1,7 @@
 """What a run tells its user while it works: progress bars with estimates, and a JSON-lines event log."""
 
 import json
+import os
 import resource
 import sys
 import time
@@ -54,7 +55,10 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        cut = _ends_within_a_line(path)
         self._file = path.open("a", encoding="utf-8")
+        if cut:
+            self._file.write("\n")
 
     def write(self, event: str, **fields: Any) -> None:
         """Append `{"event": event, "time": <epoch seconds>, **fields}`."""
@@ -70,6 +74,15 @@ class EventLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    """Whether a killed run has left half a line at the end, which the next event must not be glued to."""
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
 
 
 def peak_memory_gb() -> float:

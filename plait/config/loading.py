@@ -2,8 +2,9 @@
 
 import difflib
 import tomllib
+from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -26,9 +27,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a byte order mark in front
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
 
@@ -74,7 +77,9 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """`; did you mean 'x'?` for the known word closest to `word`, or a list of what is known."""
+    """`; did you mean 'x'?` for the known word closest to `word`, or a list of what is known, if anything is."""
+    if not known:
+        return ""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else f"; known here: {', '.join(sorted(known))}"
 
@@ -86,39 +91,57 @@ def _load_recipe(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: 'base' is {base!r}, expected the path of another recipe as text")
     return merge(_load_recipe((path.parent / base).resolve(), (*seen, path)), values)
 
 
 def _describe(kind: type[BaseModel], problem: dict[str, Any]) -> str:
     location = problem["loc"]
-    key = ".".join(str(part) for part in location)
+    if location[-1:] == ("[key]",):
+        table, word = location[:-2], str(location[-2])
+        return f"unknown key '{_spell(location[:-1])}'{nearest(word, _keys_at(kind, table))}"
+    key = _spell(location)
     if problem["type"] == "extra_forbidden":
-        fields = _fields_at(kind, location[:-1])
-        return f"unknown key '{key}'{nearest(str(location[-1]), fields)}"
+        return f"unknown key '{key}'{nearest(str(location[-1]), _keys_at(kind, location[:-1]))}"
     if problem["type"] == "missing":
         return f"key '{key}' is missing"
-    return f"key '{key}': {problem['msg'].removeprefix('Value error, ')} (found {problem['input']!r:.80})"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"key '{key}': {message} (found {problem['input']!r:.80})" if key else message
 
 
-def _fields_at(kind: Any, location: tuple[Any, ...]) -> list[str]:
-    """Names of the fields of the settings class that `location` leads to from `kind`."""
+def _spell(location: tuple[Any, ...]) -> str:
+    """Where a value stands, as people read TOML: `scenarios.2.name` is the name of the second scenario."""
+    return ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in location)
+
+
+def _keys_at(kind: Any, location: tuple[Any, ...]) -> list[str]:
+    """The keys that the table at `location` under `kind` may have; none where any key may stand."""
     for part in location:
-        if _is_settings(kind):
-            field = kind.model_fields.get(part)
-            kind = field.annotation if field is not None else None
-        kind = _innermost(kind)
-    return list(kind.model_fields) if _is_settings(kind) else []
+        kind = _inside(kind, part)
+    kind = _container(kind)
+    if _is_settings(kind):
+        return list(kind.model_fields)
+    if get_origin(kind) is dict and issubclass(get_args(kind)[0], Enum):
+        return [str(member.value) for member in get_args(kind)[0]]
+    return []
 
 
-def _innermost(annotation: Any) -> Any:
-    """The settings class inside a list, dict, union or annotated type; `annotation` itself where there is none."""
+def _inside(annotation: Any, part: Any) -> Any:
+    """The annotation of what stands under `part` in a value of `annotation`."""
+    annotation = _container(annotation)
     if _is_settings(annotation):
+        field = annotation.model_fields.get(part)
+        return field.annotation if field is not None else None
+    return get_args(annotation)[-1] if get_args(annotation) else None
+
+
+def _container(annotation: Any) -> Any:
+    """The settings class, list or dict that an optional or annotated type wraps; `annotation` where there is none."""
+    if _is_settings(annotation) or get_origin(annotation) in (list, dict, tuple):
         return annotation
-    for argument in get_args(annotation):
-        found = _innermost(argument)
-        if _is_settings(found):
-            return found
-    return annotation
+    found = (_container(argument) for argument in get_args(annotation))
+    return next((each for each in found if _is_settings(each) or get_args(each)), annotation)
 
 
 def _is_settings(kind: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import datetime
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -61,6 +62,12 @@ class ActionSettings(Settings):
 
     value_edges: list[float] = []
     """Edges that cut the action's value into buckets; each bucket is an action of its own to sequence models."""
+
+    @model_validator(mode="after")
+    def _edges_ascend(self) -> Self:
+        if any(not low < high for low, high in pairwise(self.value_edges)):
+            raise ValueError(f"value_edges is {self.value_edges}, expected each edge to be above the one before it")
+        return self
 
 
 class FeatureSettings(Settings):
