@@ -212,9 +212,13 @@ class Service:
             _check_known("objective", request.objective, engine.objectives)
 
     def _admit(self) -> None:
-        """Let a request in unless its answer could not come in time anyway: fail early rather than collapse."""
+        """Let a request in unless the queue is too long for even a cheap answer to come soon.
+
+        A request that has waited past its deadline costs little (it is answered without ranking), so that the queue
+        empties fast; only where it would still wait for twice the deadline is it better to fail at once.
+        """
         wait_ms = self._waiting * self._service_ms / self.settings.workers
-        if self._waiting >= self.settings.max_waiting or wait_ms > self.settings.deadline_ms:
+        if self._waiting >= self.settings.max_waiting or wait_ms > 2 * self.settings.deadline_ms:
             seconds = max(1, math.ceil(wait_ms / 1e3))
             raise UnavailableError(f"{self._waiting} requests are waiting; ask again in {seconds} s", seconds)
         self._waiting += 1

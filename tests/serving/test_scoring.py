@@ -1,0 +1,61 @@
+"""The cached user state: computed once per history, equal to the model without the cache."""
+
+import numpy as np
+import pytest
+import torch
+
+from plait.features.history import History
+from plait.features.online import OnlineFeatures
+from plait.models.batch import Batch
+from plait.models.loading import load_model
+from plait.serving.scoring import TorchScorer, item_vectors
+
+
+def request(online, dataset, user, events, candidates=4):
+    history = dataset.history(user).last(events) if events else History.empty()
+    rows = np.arange(1, candidates + 1)
+    context = online.encode_context("search", 1_701_000_000_000)
+    return online.batch(user, rows, rows, history, context, length=40)
+
+
+def test_the_pass_over_the_history_runs_once_per_history(world):
+    dataset, online = world.cut, OnlineFeatures.open(world.cut_data.encoded)
+    plain = load_model(world.registry.resolve("hstu"))
+    cached = load_model(world.registry.resolve("hstu"))
+    scorer = TorchScorer(cached)
+    passes = []
+    cached.user_state.inner.register_forward_hook(lambda *_: passes.append(1))
+    for user, events, candidates, expected in (
+        (1, 30, 4, 1),
+        (1, 30, 9, 1),
+        (1, 31, 4, 2),
+        (2, 30, 4, 3),
+        (1, 30, 2, 3),
+    ):
+        batch = request(online, dataset, user, events, candidates)
+        with torch.inference_mode():
+            alone = torch.sigmoid(plain(Batch.from_features(batch))).numpy()
+        np.testing.assert_allclose(scorer.score(batch), alone, atol=1e-6, rtol=0)
+        assert len(passes) == expected
+    nobody = request(online, dataset, 3, 0)
+    assert scorer.score(nobody).shape == (4, 2)
+
+
+def test_only_rankers_are_served():
+    with pytest.raises(TypeError, match="Linear"):
+        TorchScorer(torch.nn.Linear(2, 2))
+
+
+def test_item_vectors_are_those_that_the_model_compares(world):
+    """The id's embedding beside the mean of the categories', from the table itself."""
+    model, spec, items = load_model(world.registry.resolve("dnn")), world.cut.spec, world.cut.tables.items
+    vectors = item_vectors(model, items.codes_RF, spec.item_columns)
+    starts = np.concatenate([[0], np.cumsum([field.size for field in spec.fields])[:-1]])
+    weight = model.trunk.fields.table.weight.detach().numpy()
+    first, *others = (
+        weight[starts[column] + items.codes_RF[7, place]] for place, column in enumerate(spec.item_columns)
+    )
+    np.testing.assert_allclose(vectors[7], np.concatenate([first, np.mean(others, axis=0)]), rtol=1e-6)
+    assert not vectors[0].any()
+    linear = load_model(world.registry.resolve("lr"))
+    assert item_vectors(linear, items.codes_RF, spec.item_columns) is None
