@@ -42,7 +42,7 @@ class SequenceConfig(Settings):
     blocks: int = Field(2, ge=1)
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of the gated attention output that is dropped in training."""
-    max_events: int = Field(512, ge=2)
+    max_events: int = Field(256, ge=2)
     """The longest history in one pass; longer ones are cut to their last `max_events / 2` to `max_events` events."""
 
 

@@ -146,8 +146,10 @@ test_loop.run(sys.argv[1], Path(sys.argv[2]), checkpoint_steps=3, epochs=4, eval
 """
 
 
-@pytest.mark.parametrize("name", ["dnn-small", "hstu-small"])
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("dnn-small", signal.SIGKILL), ("hstu-small", signal.SIGKILL), ("dnn-small", signal.SIGINT)],
+)
 def test_resume_is_exact(name, kind, tmp_path):
     """A run that is killed and started again has the losses and ends in the weights of one that was not."""
     settings = {"checkpoint_steps": 3, "epochs": 4, "evaluations_per_epoch": 2, "patience": 9}
