@@ -135,7 +135,36 @@ class EncodedDataset:
             The batch, and the row of each of its exposures.
         """
         rows_B, user_B = self._exposures_of(users_U, splits)
-        before_B = self.arrays.before_E[rows_B].astype(np.int64)
+        return self._sliced(rows_B, user_B, users_U, length, max_events), rows_B
+
+    def grouped_batch(self, rows_B: NDArray[np.int64], group_B: NDArray[np.int64], length: int) -> FeatureBatch:
+        """The `user` layout over some exposures of some users: each group's events once.
+
+        A group's slice of events is that of `user_batch`: from `length` events before its first exposure to the last
+        event that its last one may see.
+
+        Args:
+            rows_B: exposures.
+            group_B: group of each, from 0 without gaps; all exposures of a group are of one user.
+            length: how many events every exposure must find.
+        """
+        users_U = np.zeros(int(group_B.max()) + 1 if len(group_B) else 0, np.int64)
+        users_U[group_B] = self.user_rows(rows_B)
+        return self._sliced(rows_B, group_B, users_U, length, None)
+
+    def before(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many events of its user each exposure may see."""
+        return self.arrays.before_E[rows_B].astype(np.int64)
+
+    def _sliced(
+        self,
+        rows_B: NDArray[np.int64],
+        user_B: NDArray[np.int64],
+        users_U: NDArray[np.int64],
+        length: int,
+        max_events: int | None,
+    ) -> FeatureBatch:
+        before_B = self.before(rows_B)
         first_U = np.full(len(users_U), np.iinfo(np.int64).max)
         np.minimum.at(first_U, user_B, before_B)
         last_U = np.zeros(len(users_U), np.int64)
@@ -145,7 +174,7 @@ class EncodedDataset:
             begin_U = np.maximum(begin_U, last_U - max_events)
         start_U = self.arrays.event_start_U[users_U] + begin_U
         relative_B = np.maximum(before_B - begin_U[user_B], 0)
-        return self._batch(rows_B, user_B, relative_B, start_U, last_U - begin_U), rows_B
+        return self._batch(rows_B, user_B, relative_B, start_U, last_U - begin_U)
 
     def _batch(
         self,

@@ -22,7 +22,7 @@ class DnnRanker(nn.Module):
 
     def __init__(self, config: DnnConfig, spec: FeatureSpec, item_fields_VI: Tensor) -> None:
         super().__init__()
-        self.history = config.attention.events
+        self.history = self.lookback = config.attention.events
         self.trunk = Trunk(config, spec, item_fields_VI)
         self.head = Head(config, self.trunk.width, len(spec.objectives))
 

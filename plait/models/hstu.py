@@ -30,6 +30,7 @@ class HstuRanker(nn.Module):
     def __init__(self, config: HstuConfig, spec: FeatureSpec, item_fields_VI: Tensor) -> None:
         super().__init__()
         self.history = max(config.sequence.max_events, config.attention.events)
+        self.lookback = max(config.sequence.max_events // 2, config.attention.events)
         self.trunk = Trunk(config, spec, item_fields_VI)
         self.user_state = UserState(config.sequence, self.trunk.item_width, spec.action_size, len(spec.scenarios))
         self.candidate = nn.Linear(self.trunk.item_width, config.sequence.width)

@@ -23,6 +23,7 @@ class LinearRanker(nn.Module):
 
     layout: Layout = "impression"
     history: int = 0
+    lookback: int = 0
 
     def __init__(self, config: LinearConfig, spec: FeatureSpec) -> None:
         super().__init__()

@@ -25,6 +25,7 @@ class Popularity(nn.Module):
 
     layout: Layout = "impression"
     history: int = 0
+    lookback: int = 0
 
     item_logits_VT: Tensor
     category_logits_CT: Tensor

@@ -18,6 +18,9 @@ class Ranker(Protocol):
     """The layout to train and predict in; the other one gives the same logits."""
     history: int
     """How many events before an exposure the model looks at, at most."""
+    lookback: int
+    """How many of them every exposure must find in the user layout; the same as `history`, or fewer for a model that
+    shares passes over histories."""
 
     def __call__(self, batch: Batch) -> Tensor: ...
 

@@ -1,7 +1,5 @@
 """A small dataset in memory with something to learn, for tests of training."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,8 +47,8 @@ class SmallDataset:
     def user_rows(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._whole.user_B[rows_B]
 
-    def history_lengths(self, users_U: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.diff(self._whole.history_offsets_U1)[users_U]
+    def before(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._whole.before_B[rows_B]
 
     def impression_batch(self, rows_B: NDArray[np.int64], length: int) -> FeatureBatch:
         """Exposures with a copy each of their last `length` events."""
@@ -58,17 +56,15 @@ class SmallDataset:
         stop_B = self._whole.history_offsets_U1[self._whole.user_B[rows_B]] + self._whole.before_B[rows_B]
         return self._batch(rows_B, np.arange(len(rows_B)), kept_B, stop_B - kept_B, kept_B)
 
-    def user_batch(
-        self, users_U: NDArray[np.int64], length: int, splits: Sequence[Split]
-    ) -> tuple[FeatureBatch, NDArray[np.int64]]:
-        """All exposures of users in `splits`, and whole histories."""
-        wanted_B = np.isin(self._split_B, [_SPLITS.index(split) for split in splits])
-        rows_B = np.concatenate([np.flatnonzero(wanted_B & (self._whole.user_B == user)) for user in users_U])
-        place_U = np.empty(int(users_U.max()) + 1, np.int64)
-        place_U[users_U] = np.arange(len(users_U))
-        user_B = place_U[self._whole.user_B[rows_B]]
-        start_U = self._whole.history_offsets_U1[users_U]
-        return self._batch(rows_B, user_B, self._whole.before_B[rows_B], start_U, self.history_lengths(users_U)), rows_B
+    def grouped_batch(self, rows_B: NDArray[np.int64], group_B: NDArray[np.int64], length: int) -> FeatureBatch:
+        """Exposures in groups of one user each; a group's events from `length` before its first exposure on."""
+        before_B = self._whole.before_B[rows_B]
+        groups = range(int(group_B.max()) + 1)
+        low_U = np.array([max(0, before_B[group_B == group].min() - length) for group in groups])
+        high_U = np.array([before_B[group_B == group].max() for group in groups])
+        user_U = np.array([self._whole.user_B[rows_B][group_B == group][0] for group in groups])
+        start_U = self._whole.history_offsets_U1[user_U] + low_U
+        return self._batch(rows_B, group_B, before_B - low_U[group_B], start_U, high_U - low_U)
 
     def _batch(
         self,

@@ -15,9 +15,9 @@ class TrainingConfig(Settings):
     epochs: int = Field(3, ge=1)
     """Passes over the training window, at most."""
     batch_size: int = Field(1024, ge=1)
-    """Exposures a step. In the user layout a step takes whole users until it has about that many."""
+    """Exposures a step; in the user layout, at most."""
     batch_events: int = Field(16_384, ge=1)
-    """In the user layout: the most events (padding included) a step takes, unless a single user has more."""
+    """In the user layout: the most events a step takes, padding included."""
     learning_rate: float = Field(1e-3, gt=0)
     embedding_learning_rate: float = Field(1e-3, gt=0)
     """Of embedding tables."""

@@ -1,6 +1,6 @@
 """What training asks of a dataset, and in which order it takes the exposures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from plait import seeding
 from plait.features.batch import FeatureBatch
 from plait.features.spec import FeatureSpec
-from plait.models.ranker import Layout
+from plait.models.ranker import Layout, Ranker
 from plait.schema import Split
 
 _BUCKET_BATCHES = 16
-"""In the user layout, users of this many batches are sorted by length together."""
+"""In the user layout, stretches of this many batches are sorted by length together."""
 _LOOKAHEAD = 2
 """Batches that are made while the model works on the one before."""
 
 Plan = list[NDArray[np.int64]]
-"""The batches of one pass: rows of exposures, or of users in the user layout."""
+"""The batches of one pass: rows of exposures, or numbers of stretches in the user layout."""
 
 
 class TrainingData(Protocol):
@@ -34,28 +34,31 @@ class TrainingData(Protocol):
     def user_rows(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of the users of exposures."""
 
-    def history_lengths(self, users_U: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Number of events of users."""
+    def before(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many events of its user each exposure may see."""
 
     def impression_batch(self, rows_B: NDArray[np.int64], length: int) -> FeatureBatch:
         """Any exposures, each with its own last `length` events."""
 
-    def user_batch(
-        self, users_U: NDArray[np.int64], length: int, splits: Sequence[Split]
-    ) -> tuple[FeatureBatch, NDArray[np.int64]]:
-        """All exposures of users in `splits`, each user's events once; and the exposures' rows."""
+    def grouped_batch(self, rows_B: NDArray[np.int64], group_B: NDArray[np.int64], length: int) -> FeatureBatch:
+        """The user layout: exposures in groups of one user each, and each group's events once."""
 
 
 class Loader:
     """Batches of one split in the layout that a model likes.
 
+    In the user layout a batch consists of *stretches*: the exposures of one user that lie within `history - lookback`
+    events of one another, over one slice of at most `history` events. A batch so holds stretches of many users, and not
+    many exposures of few, whose labels would be alike; the number of events that are passed over is the same. Where
+    `history` equals `lookback` a stretch is a whole user.
+
     Args:
         dataset: what to read.
         split: which exposures.
-        layout: `impression`: any exposures; `user`: whole users.
-        history: how many events before each exposure a batch must hold.
+        model: names the layout and how many events it wants.
         batch_size: exposures a batch.
         batch_events: in the user layout, the most events a batch holds, padding included.
+        layout: None for the one that the model likes.
         users_U: only exposures of these users; None for all.
     """
 
@@ -63,25 +66,23 @@ class Loader:
         self,
         dataset: TrainingData,
         split: Split,
-        layout: Layout,
+        model: Ranker,
         *,
-        history: int,
         batch_size: int,
         batch_events: int,
+        layout: Layout | None = None,
         users_U: NDArray[np.int64] | None = None,
     ) -> None:
         self._dataset = dataset
-        self._split = split
-        self._layout = layout
-        self._history = history
+        self._layout = layout or model.layout
+        self._model = model
         self._batch_size = batch_size
         self._batch_events = batch_events
         self._rows_B = dataset.rows(split)
-        user_B = dataset.user_rows(self._rows_B)
         if users_U is not None:
-            self._rows_B = self._rows_B[np.isin(user_B, users_U)]
-            user_B = dataset.user_rows(self._rows_B)
-        self._users_U, self._exposures_U = np.unique(user_B, return_counts=True)
+            self._rows_B = self._rows_B[np.isin(dataset.user_rows(self._rows_B), users_U)]
+        if self._layout == "user":
+            self._find_stretches()
 
     def __len__(self) -> int:
         """Number of exposures."""
@@ -91,23 +92,20 @@ class Loader:
         """The batches of a pass that reads on: the same every time."""
         if self._layout == "impression":
             return _split(self._rows_B, self._batch_size)
-        order_U = np.argsort(self._lengths(), kind="stable")
-        return self._whole_users(order_U)
+        return self._fill_batches(np.argsort(self._events_C, kind="stable"))
 
     def shuffled(self, seed: int, epoch: int) -> Plan:
         """The batches of one epoch, in an order that follows from seed and epoch alone.
 
-        User layout: users are shuffled, sorted by history length within buckets of several batches (so that little is
-        padding), cut into batches, and the batches are shuffled.
+        User layout: stretches are shuffled, sorted by number of events within buckets of several batches (so that
+        little is padding), cut into batches, and the batches are shuffled.
         """
         rng = seeding.generator(seed, "shuffle", epoch)
         if self._layout == "impression":
             return _split(rng.permutation(self._rows_B), self._batch_size)
-        lengths_U = self._lengths()
         plan: Plan = []
-        per_bucket = max(1, _BUCKET_BATCHES * self._users_per_batch())
-        for bucket_U in _split(rng.permutation(len(self._users_U)), per_bucket):
-            plan += self._whole_users(bucket_U[np.argsort(lengths_U[bucket_U], kind="stable")])
+        for bucket_C in _split(rng.permutation(len(self._events_C)), self._bucket_size()):
+            plan += self._fill_batches(bucket_C[np.argsort(self._events_C[bucket_C], kind="stable")])
         return [plan[index] for index in rng.permutation(len(plan))]
 
     def batches(self, plan: Plan) -> Iterator[tuple[FeatureBatch, NDArray[np.int64]]]:
@@ -128,29 +126,53 @@ class Loader:
     def _make(self, keys: NDArray[np.int64]) -> tuple[FeatureBatch, NDArray[np.int64]]:
         if self._layout == "impression":
             rows_B = np.sort(keys)
-            return self._dataset.impression_batch(rows_B, self._history), rows_B
-        return self._dataset.user_batch(keys, self._history, (self._split,))
+            return self._dataset.impression_batch(rows_B, self._model.history), rows_B
+        chosen_C = np.sort(keys)
+        sizes_C = self._exposures_C[chosen_C]
+        group_B = np.repeat(np.arange(len(chosen_C)), sizes_C)
+        within_B = np.arange(len(group_B)) - np.repeat(np.cumsum(sizes_C) - sizes_C, sizes_C)
+        rows_B = self._stretched_B[self._first_C[chosen_C][group_B] + within_B]
+        return self._dataset.grouped_batch(rows_B, group_B, self._model.lookback), rows_B
 
-    def _lengths(self) -> NDArray[np.int64]:
-        return self._dataset.history_lengths(self._users_U)
+    def _find_stretches(self) -> None:
+        """Sort the exposures by stretch; note where each of the C stretches begins, and its exposures and events."""
+        user_B, before_B = self._dataset.user_rows(self._rows_B), self._dataset.before(self._rows_B)
+        span = self._model.history - self._model.lookback
+        chunk_B = before_B // span if span > 0 else np.zeros_like(before_B)
+        order_B = np.lexsort((self._rows_B, chunk_B, user_B))
+        self._stretched_B = self._rows_B[order_B]
+        user_B, before_B, chunk_B = user_B[order_B], before_B[order_B], chunk_B[order_B]
+        changes_B = (np.diff(user_B, prepend=-1) != 0) | (np.diff(chunk_B, prepend=-1) != 0)
+        self._first_C = np.flatnonzero(changes_B)
+        self._exposures_C = np.diff(np.append(self._first_C, len(user_B)))
+        if len(self._first_C):
+            low_C = np.minimum.reduceat(before_B, self._first_C)
+            high_C = np.maximum.reduceat(before_B, self._first_C)
+            self._events_C = high_C - np.maximum(low_C - self._model.lookback, 0)
+        else:
+            self._events_C = np.empty(0, np.int64)
 
-    def _users_per_batch(self) -> int:
-        return round(self._batch_size / max(1.0, float(self._exposures_U.mean()))) if len(self._users_U) else 1
+    def _bucket_size(self) -> int:
+        """How many stretches are sorted together: those of several batches."""
+        if not len(self._events_C):
+            return 1
+        by_exposures = self._batch_size / float(self._exposures_C.mean())
+        by_events = self._batch_events / max(1.0, float(self._events_C.mean()))
+        return max(1, round(_BUCKET_BATCHES * min(by_exposures, by_events)))
 
-    def _whole_users(self, order_U: NDArray[np.int64]) -> Plan:
-        """Batches of whole users in the given order, each as large as exposures and padded events allow."""
-        lengths_U = self._lengths()
+    def _fill_batches(self, order_C: NDArray[np.int64]) -> Plan:
+        """Batches of stretches in the given order, each as large as exposures and padded events allow."""
         plan: Plan = []
         batch: list[int] = []
         exposures = longest = 0
-        for place in order_U:
-            exposures += int(self._exposures_U[place])
-            longest = max(longest, int(lengths_U[place]))
+        for place in order_C.tolist():
+            exposures += int(self._exposures_C[place])
+            longest = max(longest, int(self._events_C[place]))
             if batch and (exposures > self._batch_size or longest * (len(batch) + 1) > self._batch_events):
-                plan.append(self._users_U[batch])
-                batch, exposures, longest = [], int(self._exposures_U[place]), int(lengths_U[place])
-            batch.append(int(place))
-        return [*plan, self._users_U[batch]] if batch else plan
+                plan.append(np.array(batch))
+                batch, exposures, longest = [], int(self._exposures_C[place]), int(self._events_C[place])
+            batch.append(place)
+        return [*plan, np.array(batch)] if batch else plan
 
 
 def draw_users(dataset: TrainingData, split: Split, exposures: int, seed: int) -> NDArray[np.int64] | None:

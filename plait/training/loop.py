@@ -251,14 +251,7 @@ def _count(
 
 def _loader(dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> Loader:
     ranker = as_ranker(model)
-    loader = Loader(
-        dataset,
-        Split.TRAIN,
-        ranker.layout,
-        history=ranker.history,
-        batch_size=config.batch_size,
-        batch_events=config.batch_events,
-    )
+    loader = Loader(dataset, Split.TRAIN, ranker, batch_size=config.batch_size, batch_events=config.batch_events)
     if len(loader) == 0:
         raise TrainingError(
             "the training window holds no exposures; look at [split] in plait.toml and at `plait check`"

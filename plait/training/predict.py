@@ -56,8 +56,8 @@ def predict(
     loader = Loader(
         dataset,
         split,
-        layout or ranker.layout,
-        history=ranker.history,
+        ranker,
+        layout=layout,
         batch_size=batch_size,
         batch_events=batch_events,
         users_U=users_U,
@@ -81,8 +81,10 @@ def as_ranker(model: nn.Module) -> Ranker:
     """The module as a ranker.
 
     Raises:
-        TypeError: it lacks `layout` or `history`.
+        TypeError: it lacks `layout`, `history` or `lookback`.
     """
     if not isinstance(model, Ranker):
-        raise TypeError(f"{type(model).__name__} is no ranker: it needs 'layout' and 'history' (plait.models.ranker)")
+        raise TypeError(
+            f"{type(model).__name__} is no ranker: it needs 'layout', 'history' and 'lookback' (plait.models.ranker)"
+        )
     return model

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,10 +84,11 @@ def test_learning_rate_schedules():
     assert learning_rate_scale(TrainingConfig(), 5, 10) == 1.0
 
 
-@pytest.mark.parametrize("layout", ["impression", "user"])
-def test_an_epoch_takes_every_exposure_once(layout):
+@pytest.mark.parametrize(("layout", "lookback"), [("impression", 20), ("user", 20), ("user", 10)])
+def test_an_epoch_takes_every_exposure_once(layout, lookback):
     dataset = SmallDataset()
-    loader = Loader(dataset, Split.TRAIN, layout, history=8, batch_size=50, batch_events=200)
+    model = SimpleNamespace(layout=layout, history=20, lookback=lookback)
+    loader = Loader(dataset, Split.TRAIN, model, batch_size=50, batch_events=200)
     orders = []
     for epoch in (0, 1, 0):
         taken = [rows_B for _, rows_B in loader.batches(loader.shuffled(3, epoch))]
@@ -95,8 +97,12 @@ def test_an_epoch_takes_every_exposure_once(layout):
     assert orders[0] == orders[2] != orders[1]
     batches = list(loader.batches(loader.in_order()))
     if layout == "user":
-        for features, _ in batches:
+        for features, rows_B in batches:
             lengths_U = np.diff(features.history_offsets_U1)
+            found_B = np.minimum(dataset.before(rows_B), lookback)
+            assert (features.before_B >= found_B).all()
+            if lookback < 20:
+                assert features.before_B.max() <= 20
             assert len(lengths_U) == 1 or (len(lengths_U) * lengths_U.max() <= 200 and len(features) <= 50)
 
 
