@@ -125,8 +125,8 @@ class ServingSettings(Settings):
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
-    model: str = "ranker@production"
-    """Registered name and alias (or version) of the model to serve."""
+    model: str | None = None
+    """Registered model to serve: name, name@version or name@alias; None for the production version of the only one."""
     deadline_ms: float = Field(50.0, gt=0)
     """A request is answered within this time, if need be with a cheaper ranking."""
     candidates: int = Field(500, ge=1, le=10_000)

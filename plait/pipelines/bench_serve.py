@@ -2,14 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,14 +13,13 @@ from plait.errors import ServingError
 from plait.features.dataset import EncodedDataset
 from plait.pipelines.project import Project
 from plait.pipelines.results import Metric, write_result
-from plait.pipelines.serve import served_data
+from plait.pipelines.serve import served_data, served_model
+from plait.pipelines.server_process import HOST, running_server
 from plait.registry import Registry
 from plait.schema import Split
 from plait.serving.load import LoadPlan, LoadResult, drive, schedule
 from plait.telemetry import console
 
-_HOST = "127.0.0.1"
-_READY_WITHIN_S = 300.0
 _WARM_UP_S = 3.0
 _MOST_REQUESTS = 200_000
 _MOST_SECONDS = 3_600.0
@@ -91,15 +82,15 @@ def measure_server(project: Project, options: LoadOptions) -> ServeMeasurement:
             f"{options.qps:g} requests/s for {options.seconds:g} s is too much for one run; "
             f"expected at most {_MOST_REQUESTS:,} requests and {_MOST_SECONDS:g} s"
         )
-    model = options.model or project.workspace.serving.model
+    model = options.model or served_model(project, project.workspace.serving)
     bodies = _bodies(project, model, options)
-    with _server(project, model, options.candidates) as port:
+    with running_server(project, model, options.candidates) as port:
         warm_up = schedule(options.qps, min(_WARM_UP_S, options.seconds), poisson=False, seed=options.seed)
-        asyncio.run(drive(LoadPlan(_HOST, port, bodies, warm_up)))
+        asyncio.run(drive(LoadPlan(HOST, port, bodies, warm_up)))
         seed = seeding.derive_seed(options.seed, "arrivals")
         send_at = schedule(options.qps, options.seconds, poisson=options.poisson, seed=seed)
         console.print(f"{len(send_at):,} requests in {options.seconds:g} s ...")
-        load = asyncio.run(drive(LoadPlan(_HOST, port, bodies, send_at)))
+        load = asyncio.run(drive(LoadPlan(HOST, port, bodies, send_at)))
         ranked = _ranked(port, bodies)
     measured = ServeMeasurement(load, ranked, None)
     if not options.write:
@@ -128,51 +119,10 @@ def _bodies(project: Project, model: str, options: LoadOptions) -> list[bytes]:
     ]
 
 
-@contextmanager
-def _server(project: Project, model: str, candidates: int) -> Iterator[int]:
-    """A server on a free port; stopped at the end."""
-    port = _free_port()
-    command = [sys.executable, "-m", "plait", "serve", "-w", str(project.root), "--host", _HOST]
-    command += ["--port", str(port), "--model", model, "--candidates", str(candidates), "--no-request-log"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment.pop(project.workspace.serving.token_env, None)
-    process = subprocess.Popen(command, env=environment)  # noqa: S603
-    try:
-        _wait_until_ready(process, port)
-        yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
-    until = time.monotonic() + _READY_WITHIN_S
-    reason = "it did not answer"
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise ServingError(f"the server ended with status {process.returncode}; its messages are above")
-        try:
-            answer = httpx.get(f"http://{_HOST}:{port}/readyz", timeout=2.0)
-        except httpx.TransportError:
-            time.sleep(0.1)
-            continue
-        if answer.status_code == 200:
-            return
-        reason = answer.json()["error"]
-        if "being loaded" not in reason:
-            break
-        time.sleep(0.2)
-    raise ServingError(f"the server did not become ready: {reason}")
-
-
 def _ranked(port: int, bodies: list[bytes]) -> int:
     """The median number of candidates ranked, over a few unhurried requests."""
     headers = {"content-type": "application/json"}
-    with httpx.Client(base_url=f"http://{_HOST}:{port}", headers=headers) as client:
+    with httpx.Client(base_url=f"http://{HOST}:{port}", headers=headers) as client:
         counts = [client.post("/v1/recommend", content=body).json()["candidates"]["ranked"] for body in bodies[:21]]
     return int(np.median(counts))
 
@@ -196,9 +146,3 @@ def _write(project: Project, model: str, options: LoadOptions, measured: ServeMe
             f"median request; `degraded` is the share of answers that did without something."
         ),
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((_HOST, 0))
-        return int(listener.getsockname()[1])

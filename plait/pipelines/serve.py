@@ -13,7 +13,7 @@ from plait.config import ServingSettings
 from plait.errors import ArtifactError
 from plait.features.dataset import EncodedDataset
 from plait.pipelines.project import Project
-from plait.registry import RegisteredModel, Registry
+from plait.registry import PRODUCTION, RegisteredModel, Registry
 from plait.retrieval.build import RetrievalSettings, build_retrieval
 from plait.serving.app import create_app
 from plait.serving.auth import authoriser
@@ -74,6 +74,25 @@ def served_data(project: Project, registered: RegisteredModel) -> ServedData:
     return ServedData(encoded, project.store.build("retrieval", inputs, make))
 
 
+def served_model(project: Project, settings: ServingSettings) -> str:
+    """What the settings say to serve, else the production version of the only registered model.
+
+    Raises:
+        ArtifactError: nothing is said, and there is no model or more than one.
+    """
+    if settings.model is not None:
+        return settings.model
+    names = Registry(project.hidden / "registry").names()
+    if len(names) == 1:
+        return f"{names[0]}@{PRODUCTION}"
+    if not names:
+        raise ArtifactError(f"{project.root}: no model is registered; train one first: plait train dnn")
+    raise ArtifactError(
+        f"{project.root}: {len(names)} models are registered ({', '.join(names)}); say which one to serve: "
+        f"--model {names[0]}, or serving.model in plait.toml"
+    )
+
+
 def engine_loader(project: Project, settings: ServingSettings) -> Callable[[str], RankingEngine]:
     """What loads `name@alias` (or `name@version`) from the workspace's registry."""
 
@@ -90,7 +109,7 @@ def engine_loader(project: Project, settings: ServingSettings) -> Callable[[str]
 def create_service(project: Project, settings: ServingSettings) -> Service:
     """The service of a workspace: state from the journal, log where it is wanted; the model is loaded at its start."""
     return Service(
-        ServiceSettings(settings.deadline_ms, settings.max_k, settings.model),
+        ServiceSettings(settings.deadline_ms, settings.max_k, served_model(project, settings)),
         engine_loader(project, settings),
         UserStates(project.hidden / "state" / "behaviours.jsonl"),
         request_log=RequestLog(project.hidden / "requests") if settings.request_log else None,
@@ -107,9 +126,10 @@ def run_server(project: Project, options: ServerOptions) -> None:
     allowed = authoriser(settings.host, settings.token_env)
     torch.set_num_threads(1)
     sys.setswitchinterval(_SWITCH_S)
-    app = create_app(create_service(project, settings), allowed)
+    service = create_service(project, settings)
+    app = create_app(service, allowed)
     console.print(
-        f"serving {settings.model} on http://{settings.host}:{settings.port} "
+        f"serving {service.settings.model} on http://{settings.host}:{settings.port} "
         f"({'no token needed: loopback only' if allowed.open else f'bearer token from {settings.token_env}'}); "
         f"/readyz says when the model is loaded"
     )

@@ -12,7 +12,7 @@ from plait.pipelines.check import checked_tables
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import Project
 from plait.pipelines.report_data import ServedExample, ServedItem
-from plait.pipelines.server_process import running_server
+from plait.pipelines.server_process import HOST, running_server
 from plait.schema import Columns as C
 from plait.schema import Split, TableName
 
@@ -27,9 +27,9 @@ def ask_server(project: Project, model: str) -> ServedExample:
     user_id, scenario = _someone(project)
     request = {"user_id": user_id, "scenario": scenario, "k": _ITEMS}
     serving = project.workspace.serving
-    with running_server(project, model, serving.candidates) as url, httpx.Client(base_url=url, timeout=10) as client:
+    with running_server(project, model, serving.candidates) as port:
         for _ in range(_WARM):
-            answer = client.post("/v1/recommend", json=request)
+            answer = httpx.post(f"http://{HOST}:{port}/v1/recommend", json=request, timeout=10)
         answer.raise_for_status()
     response = answer.json()
     items = _items(checked_tables(project))

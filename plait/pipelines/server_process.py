@@ -20,8 +20,8 @@ _STOPS_WITHIN_S = 15.0
 
 
 @contextmanager
-def running_server(project: Project, model: str, candidates: int) -> Iterator[str]:
-    """Serve `model` on a free port; gives the server's URL once it is ready, and stops it at the end.
+def running_server(project: Project, model: str, candidates: int) -> Iterator[int]:
+    """Serve `model` on a free port; gives the port once the server is ready, and stops it at the end.
 
     Raises:
         ServingError: it ended, or did not become ready.
@@ -33,10 +33,9 @@ def running_server(project: Project, model: str, candidates: int) -> Iterator[st
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment.pop(project.workspace.serving.token_env, None)
     process = subprocess.Popen(command, env=environment)  # noqa: S603
-    url = f"http://{HOST}:{port}"
     try:
-        _wait_until_ready(process, url)
-        yield url
+        _wait_until_ready(process, f"http://{HOST}:{port}")
+        yield port
     finally:
         process.send_signal(signal.SIGTERM)
         try:

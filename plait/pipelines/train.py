@@ -21,13 +21,12 @@ from plait.models.loading import MODEL_FILE, SPEC_FILE, WEIGHTS_FILE
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import Project
 from plait.pipelines.results import git_commit
-from plait.registry import Registry
+from plait.registry import PRODUCTION, Registry
 from plait.telemetry import console
 from plait.training import CurvePoint, Recipe, TrainingResult, load_recipe_by_name, train
 from plait.training.checkpoint import load_tensors
 from plait.training.loop import BEST_FILE
 
-PRODUCTION = "production"
 _RUN_FILE = "run.json"
 _RESULT_FILE = "result.json"
 

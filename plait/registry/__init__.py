@@ -2,6 +2,7 @@
 
 from plait.registry.aliases import AliasEvent
 from plait.registry.manifest import MANIFEST_FILE, Manifest, RegisteredModel
-from plait.registry.registry import LATEST, Registry
+from plait.registry.naming import LATEST, PRODUCTION
+from plait.registry.registry import Registry
 
-__all__ = ["LATEST", "MANIFEST_FILE", "AliasEvent", "Manifest", "RegisteredModel", "Registry"]
+__all__ = ["LATEST", "MANIFEST_FILE", "PRODUCTION", "AliasEvent", "Manifest", "RegisteredModel", "Registry"]

@@ -7,6 +7,8 @@ from plait.errors import ArtifactError
 
 LATEST = "latest"
 """The alias that every model has: its highest version."""
+PRODUCTION = "production"
+"""The alias of the version to serve; the first version of a name gets it."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib", ".ckpt", ".bin")
 

@@ -17,6 +17,7 @@ from plait.pipelines.ladder import Ladder, Rung, climb, write_ladder
 from plait.pipelines.oracle import oracle_probabilities
 from plait.pipelines.project import Project, open_project
 from plait.pipelines.samples import built_samples
+from plait.pipelines.serve import served_model
 from plait.pipelines.served_example import ask_server
 from plait.pipelines.summary import summarise_data
 from plait.pipelines.train import train_model
@@ -143,3 +144,16 @@ def test_training_again_with_the_same_seed_gives_the_same_weights(project):
     two = train_model(project, "dnn-small", name="twice", register=False, overrides={"training": {"epochs": 1}})
     for a, b in zip(one.model.state_dict().values(), two.model.state_dict().values(), strict=True):
         assert a.equal(b)
+
+
+def test_what_is_served_must_be_said_where_there_is_a_choice(project, ladder, tmp_path):
+    with pytest.raises(ArtifactError, match=r"models are registered \(ladder-dnn-1, .*say which one"):
+        served_model(project, project.workspace.serving)
+    empty = Project(tmp_path, project.workspace, project.store)
+    with pytest.raises(ArtifactError, match="no model is registered; train one first"):
+        served_model(empty, project.workspace.serving)
+    (empty.hidden / "registry").mkdir(parents=True)
+    (empty.hidden / "registry" / "ladder-dnn-1").symlink_to(project.hidden / "registry" / "ladder-dnn-1")
+    assert served_model(empty, project.workspace.serving) == "ladder-dnn-1@production"
+    said = project.workspace.serving.model_copy(update={"model": "mine@2"})
+    assert served_model(project, said) == "mine@2"
