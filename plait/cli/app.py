@@ -6,6 +6,7 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 import plait.cli
 from plait.errors import PlaitError
@@ -51,5 +52,5 @@ def main() -> None:
     try:
         register_commands()()
     except PlaitError as error:
-        console.print(f"[bold red]error:[/] {error}", markup=True)
+        console.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)

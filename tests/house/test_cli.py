@@ -55,6 +55,19 @@ def test_help_needs_nothing_slow():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_brackets_in_an_error_are_not_markup(tmp_path):
+    (tmp_path / "plait.toml").write_text("[/data/x]\nname = 1", encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-m", "plait", "check", "-w", str(tmp_path / "[tables.users]")],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1
+    assert "[tables.users]" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 def test_errors_are_messages_not_tracebacks(tmp_path):
     run = subprocess.run(
         [sys.executable, "-m", "plait", "check", "-w", str(tmp_path)], check=False, capture_output=True, text=True
