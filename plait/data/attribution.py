@@ -61,7 +61,8 @@ def find_touches(
     """
     actions = pl.Enum(relevant_actions(objectives))
     code = pl.col(C.ACTION).cast(pl.String).cast(actions, strict=False).to_physical().cast(pl.Int64)
-    relevant = behaviours.with_columns(code.alias("action_code")).filter(pl.col("action_code").is_not_null())
+    columns = ["user", C.TIME, C.AVAILABLE_TIME, C.ITEM_ID, C.VALUE, C.EXPOSURE_ID, code.alias("action_code")]
+    relevant = behaviours.select(columns).filter(pl.col("action_code").is_not_null())
     parts = [_named(exposures, relevant)]
     if any(objective.attribution == "last_touch" for objective in objectives):
         parts.append(_last_touched(exposures, relevant.filter(pl.col(C.EXPOSURE_ID).is_null()), timeline))
@@ -128,9 +129,9 @@ def _named(exposures: pl.DataFrame, behaviours: pl.DataFrame) -> pl.DataFrame:
     naming = behaviours.filter(pl.col(C.EXPOSURE_ID).is_not_null())
     if naming.is_empty():
         return naming.with_columns(row=pl.lit(0, pl.Int64), named=pl.lit(value=True)).select(_FOUND)
-    named = exposures.select("user", C.EXPOSURE_ID).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
-    joined = naming.join(named, on=["user", C.EXPOSURE_ID], how="inner")
-    return joined.with_columns(named=pl.lit(value=True)).select(_FOUND)
+    shown = exposures.select(C.EXPOSURE_ID, shown_to="user").with_row_index("row")
+    joined = naming.join(shown, on=C.EXPOSURE_ID, how="inner").filter(pl.col("user") == pl.col("shown_to"))
+    return joined.with_columns(pl.col("row").cast(pl.Int64), named=pl.lit(value=True)).select(_FOUND)
 
 
 def _last_touched(exposures: pl.DataFrame, behaviours: pl.DataFrame, timeline: Timeline) -> pl.DataFrame:

@@ -61,8 +61,8 @@ def bucket_samples(
         objectives: what to label.
         plan: splits and as-of times.
     """
-    exposures = _unrepeated(exposures)
-    behaviours = _complete(behaviours, exposures)
+    exposures = _unrepeated(exposures.rechunk())  # gathering rows from many chunks takes several times as long
+    behaviours = _complete(behaviours.rechunk(), exposures)
     users, (user_B, user_N) = shared_codes(exposures[C.USER_ID], behaviours[C.USER_ID])
     shown_B, done_N, arrival_N = exposures[C.TIME], behaviours[C.TIME], behaviours[C.AVAILABLE_TIME]
     timeline = Timeline.over(len(users), *(times.to_numpy() for times in (shown_B, done_N, arrival_N)))

@@ -1,8 +1,9 @@
 """Tables by user: what a sample needs of one user lies in one bucket, however large the tables are.
 
-Small tables are cut in memory. Larger ones go through the disk in one pass: the input is read in units of a few row
-groups; each unit becomes one Arrow file that holds a record batch per bucket, written aside and renamed, so that a
-killed run redoes at most the units that were under way. Bucket j is then batch j of every file.
+The input is read in units of about a million rows, and each is cut into one piece per bucket. The pieces of small
+tables stay in memory. Those of larger ones go through the disk: a unit becomes one Arrow file with a record batch per
+bucket, written aside and renamed, so that a killed run redoes at most the units that were under way; bucket j is then
+batch j of every file.
 """
 
 import math
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,18 +19,45 @@ import pyarrow.parquet as pq
 from plait.schema import Columns as C
 
 _UNIT_ROWS = 1_000_000
-"""Rows of a unit of input, at most, unless one row group alone is larger."""
-_BATCH_ROWS = 500_000
-"""Rows that are cut at once: what bounds memory where row groups are large."""
 _HASH_SEED = 20
+_BUCKET = "_bucket"
+_PLAIN = pl.CompatLevel.oldest()
+"""Arrow types that every reader knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Row groups of one Parquet file that are cut together."""
+    """Consecutive rows of one Parquet file that are read and cut together."""
 
     file: Path
-    groups: tuple[int, ...]
+    offset: int
+    rows: int
+
+
+def units(files: Sequence[Path]) -> list[Unit]:
+    """The files as units of at most `_UNIT_ROWS` rows: whole row groups, unless one alone is larger."""
+    return [Unit(file, start, end - start) for file in files for start, end in _stretches(file)]
+
+
+def _stretches(file: Path) -> Iterator[tuple[int, int]]:
+    metadata = pq.read_metadata(file)
+    start = end = 0
+    for group in range(metadata.num_row_groups):
+        size = metadata.row_group(group).num_rows
+        if end > start and end + size - start > _UNIT_ROWS:
+            yield start, end
+            start = end
+        end += size
+        while end - start > _UNIT_ROWS:
+            yield start, start + _UNIT_ROWS
+            start += _UNIT_ROWS
+    if end > start or end == 0:  # an empty file has a schema all the same
+        yield start, end
+
+
+def read_unit(unit: Unit, columns: Sequence[str], buckets: int) -> list[pl.DataFrame]:
+    """The rows of `unit` by bucket."""
+    return cut(pl.scan_parquet(unit.file).select(columns).slice(unit.offset, unit.rows).collect(), buckets)
 
 
 def bucket_of(users: pl.Series, buckets: int) -> pl.Series:
@@ -39,71 +66,38 @@ def bucket_of(users: pl.Series, buckets: int) -> pl.Series:
 
 
 def cut(frame: pl.DataFrame, buckets: int) -> list[pl.DataFrame]:
-    """`frame` by bucket, rows of a bucket in the order they had."""
+    """`frame` by bucket; the order of a bucket's rows is arbitrary."""
     if buckets == 1:
         return [frame]
-    bucket_N = bucket_of(frame[C.USER_ID], buckets).to_numpy()
-    order_N = np.argsort(bucket_N, kind="stable")
-    ends = np.cumsum(np.bincount(bucket_N, minlength=buckets))
-    return [frame[order_N[start:end]] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-
-
-def units(files: Sequence[Path]) -> list[Unit]:
-    """The files as units of at most `_UNIT_ROWS` rows, in order."""
-    found: list[Unit] = []
-    for file in files:
-        metadata = pq.read_metadata(file)
-        sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-        groups: list[int] = []
-        for group, size in enumerate(sizes):
-            if groups and sum(sizes[g] for g in groups) + size > _UNIT_ROWS:
-                found.append(Unit(file, tuple(groups)))
-                groups = []
-            groups.append(group)
-        if groups:
-            found.append(Unit(file, tuple(groups)))
-    return found
+    keyed = frame.with_columns(bucket_of(frame[C.USER_ID], buckets).alias(_BUCKET))
+    parts = {part[_BUCKET][0]: part.drop(_BUCKET) for part in keyed.partition_by(_BUCKET, maintain_order=False)}
+    return [parts.get(bucket, frame.clear()) for bucket in range(buckets)]
 
 
 def spill(unit: Unit, columns: Sequence[str], buckets: int, path: Path) -> None:
-    """Write the rows of `unit` to `path`: `buckets` record batches for every `_BATCH_ROWS` rows, in turn."""
+    """Write the rows of `unit` to `path`, a record batch per bucket."""
     aside = path.with_name(path.name + ".partial")
-    writer: pa.RecordBatchFileWriter | None = None
-    with pa.OSFile(str(aside), "wb") as file:
-        for frame in _read(unit, columns):
-            for part in cut(frame, buckets):
-                table = part.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
-                if writer is None:
-                    writer = pa.ipc.new_file(file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
-                writer.write_batch(_batch(table))
-        if writer is not None:
-            writer.close()
+    pieces = read_unit(unit, columns, buckets)
+    schema = pieces[0].to_arrow(compat_level=_PLAIN).schema
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.OSFile(str(aside), "wb") as file, pa.ipc.new_file(file, schema, options=options) as writer:
+        for piece in pieces:
+            writer.write_batch(_batch(piece.to_arrow(compat_level=_PLAIN).combine_chunks()))
     aside.rename(path)
 
 
-def gather(paths: Sequence[Path], bucket: int, buckets: int) -> pl.DataFrame:
+def gather(paths: Sequence[Path], bucket: int) -> pl.DataFrame:
     """The rows of one bucket from all files that `spill` wrote."""
     batches: list[pa.RecordBatch] = []
     for path in paths:
-        with pa.OSFile(str(path), "rb") as file:
-            reader = pa.ipc.open_file(file)
-            batches += [reader.get_batch(number) for number in range(bucket, reader.num_record_batches, buckets)]
-    return _frame(batches).rechunk()
+        with pa.OSFile(str(path), "rb") as file:  # not mapped: pages of a mapped file count as this process's memory
+            batches.append(pa.ipc.open_file(file).get_batch(bucket))
+    return cast(pl.DataFrame, pl.from_arrow(pa.Table.from_batches(batches)))
 
 
 def bucket_count(rows: int, rows_per_bucket: int) -> int:
     """Buckets for `rows` rows in all."""
     return max(1, math.ceil(rows / rows_per_bucket))
-
-
-def _read(unit: Unit, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    with pq.ParquetFile(unit.file, pre_buffer=False) as file:
-        for batch in file.iter_batches(_BATCH_ROWS, row_groups=list(unit.groups), columns=list(columns)):
-            yield _frame([batch])
-
-
-def _frame(batches: list[pa.RecordBatch]) -> pl.DataFrame:
-    return cast(pl.DataFrame, pl.from_arrow(pa.Table.from_batches(batches)))
 
 
 def _batch(table: pa.Table) -> pa.RecordBatch:

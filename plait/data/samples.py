@@ -6,7 +6,7 @@ each bucket is labelled on its own. Every finished bucket is kept, so that a kil
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from plait.config import Workspace
 from plait.data.artifacts import fingerprint, write_atomically
 from plait.data.buckets import BEHAVIOUR_COLUMNS, BucketSamples, bucket_samples
-from plait.data.partitioning import bucket_count, cut, gather, spill, units
+from plait.data.partitioning import Unit, bucket_count, gather, read_unit, spill, units
 from plait.data.splits import Horizon, Plan, make_plan
 from plait.errors import DataError
 from plait.schema import Columns as C
@@ -28,7 +28,7 @@ from plait.telemetry import progress
 
 IN_MEMORY_ROWS = 15_000_000
 """Exposures and behaviours together up to which the tables are cut in memory."""
-ROWS_PER_BUCKET = 1_000_000
+ROWS_PER_BUCKET = 500_000
 """Rows of a bucket, about: what bounds memory, and what keeps sorts and searches within the processor's caches."""
 
 _WORK = "_work"
@@ -84,7 +84,7 @@ def build_samples(
     """
     rows = sum(pq.read_metadata(file).num_rows for name in _TABLES for file in _files(tables, name))
     _check_columns(tables, workspace)
-    plan = make_plan(_horizon(tables), workspace.split, as_of)
+    plan = make_plan(data_horizon(tables), workspace.split, as_of)
     job = _Job(tables, workspace, plan, bucket_count(rows, rows_per_bucket), out)
     _make_room(job)
     if rows <= in_memory_rows:
@@ -125,7 +125,7 @@ def _check_columns(tables: Path, workspace: Workspace) -> None:
             )
 
 
-def _horizon(tables: Path) -> Horizon:
+def data_horizon(tables: Path) -> Horizon:
     """First and last times, from the tables themselves."""
     time = pl.col(C.TIME)
     shown = pl.scan_parquet(_files(tables, TableName.EXPOSURES)).select(first=time.min(), last=time.max())
@@ -148,42 +148,46 @@ def _make_room(job: _Job) -> None:
 
 
 def _build_in_memory(job: _Job) -> None:
-    parts = [
-        cut(pl.read_parquet(_files(job.tables, name), columns=_columns(job.tables, name)), job.buckets)
-        for name in _TABLES
-    ]
+    pieces: dict[TableName, list[list[pl.DataFrame]]] = {name: [] for name in _TABLES}
 
-    def load(bucket: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-        exposures, behaviours = parts[0][bucket], parts[1][bucket]
-        parts[0][bucket] = parts[1][bucket] = pl.DataFrame()  # not needed any longer
-        return exposures, behaviours
+    def read(name: TableName, unit: Unit, columns: list[str]) -> None:
+        pieces[name].append(read_unit(unit, columns, job.buckets))
 
-    _label_buckets(job, load)
+    _run("read", [partial(read, *source) for source in _sources(job)])
+
+    def take(name: TableName, bucket: int) -> pl.DataFrame:
+        taken = [unit[bucket] for unit in pieces[name]]
+        for unit in pieces[name]:
+            unit[bucket] = pl.DataFrame()  # not needed any longer
+        return pl.concat(taken)
+
+    _label_buckets(job, take)
 
 
 def _build_through_disk(job: _Job) -> None:
-    spilled: dict[TableName, list[Path]] = {}
+    paths: dict[TableName, list[Path]] = {name: [] for name in _TABLES}
     pending: list[Callable[[], None]] = []
-    for name in _TABLES:
-        found = units(_files(job.tables, name))
-        paths = spilled[name] = [job.work / f"{name}-{number:05d}.arrow" for number in range(len(found))]
-        columns = _columns(job.tables, name)
-        for unit, path in zip(found, paths, strict=True):
-            if not path.exists():
-                pending.append(partial(spill, unit, columns, job.buckets, path))
+    for name, unit, columns in _sources(job):
+        path = job.work / f"{name}-{len(paths[name]):05d}.arrow"
+        paths[name].append(path)
+        if not path.exists():
+            pending.append(partial(spill, unit, columns, job.buckets, path))
     _run("cut by user", pending)
-
-    def load(bucket: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-        exposures, behaviours = (gather(spilled[name], bucket, job.buckets) for name in _TABLES)
-        return exposures, behaviours
-
-    _label_buckets(job, load)
+    _label_buckets(job, lambda name, bucket: gather(paths[name], bucket))
 
 
-def _label_buckets(job: _Job, load: Callable[[int], tuple[pl.DataFrame, pl.DataFrame]]) -> None:
+def _sources(job: _Job) -> Iterator[tuple[TableName, Unit, list[str]]]:
+    """Everything to read: table, unit, and the columns that samples use."""
+    for name in _TABLES:
+        columns = _columns(job.tables, name)
+        for unit in units(_files(job.tables, name)):
+            yield name, unit, columns
+
+
+def _label_buckets(job: _Job, load: Callable[[TableName, int], pl.DataFrame]) -> None:
     def label(bucket: int) -> None:
-        samples = bucket_samples(*load(bucket), job.workspace.objectives, job.plan)
-        _write_part(job, bucket, samples)
+        exposures, behaviours = (load(name, bucket) for name in _TABLES)
+        _write_part(job, bucket, bucket_samples(exposures, behaviours, job.workspace.objectives, job.plan))
 
     missing = [bucket for bucket in range(job.buckets) if not _note(job, bucket).exists()]
     _run("label", [partial(label, bucket) for bucket in missing])
@@ -212,21 +216,26 @@ def _write_part(job: _Job, bucket: int, samples: BucketSamples) -> None:
     for folder, frame in (("exposures", samples.exposures), ("users", samples.users)):
         path = job.out / folder / f"part-{bucket:05d}.parquet"
         aside = path.with_name(path.name + ".partial")
-        frame.write_parquet(aside, compression="lz4")
+        frame.write_parquet(aside, compression="lz4", statistics=False)
         aside.rename(path)
-    write_atomically(_note(job, bucket), json.dumps(_counts(job.workspace, samples)))
+    note = _note(job, bucket)
+    aside = note.with_name(note.name + ".partial")
+    aside.write_text(json.dumps(_counts(job.workspace, samples)), encoding="utf-8")
+    aside.rename(note)
 
 
 def _counts(workspace: Workspace, samples: BucketSamples) -> dict[str, Any]:
     """Row counts of one bucket, and per split and objective how many are mature and how many of those positive."""
+    names = workspace.objective_names()
+    mature = [pl.col(mature_column(name)).sum().alias(f"mature {name}") for name in names]
+    positive = [
+        (pl.col(mature_column(name)) & (pl.col(label_column(name)) == 1)).sum().alias(f"positive {name}")
+        for name in names
+    ]
     splits = {}
-    for (split,), part in samples.exposures.partition_by(C.SPLIT, as_dict=True).items():
-        objectives = {}
-        for name in workspace.objective_names():
-            mature = part[mature_column(name)]
-            positive = int((mature & (part[label_column(name)] == 1)).sum())
-            objectives[name] = {"mature": int(mature.sum()), "positive": positive}
-        splits[str(split)] = {"exposures": len(part), "objectives": objectives}
+    for row in samples.exposures.group_by(C.SPLIT).agg(pl.len(), *mature, *positive).iter_rows(named=True):
+        objectives = {name: {"mature": row[f"mature {name}"], "positive": row[f"positive {name}"]} for name in names}
+        splits[row[C.SPLIT]] = {"exposures": row["len"], "objectives": objectives}
     behaviours = int(samples.users[C.TIME].list.len().sum())
     return {
         "exposures": len(samples.exposures),
@@ -246,7 +255,9 @@ def _write_summary(job: _Job) -> None:
         "as_of": job.plan.as_of,
         "parts": job.buckets,
     }
-    write_atomically(job.out / "summary.json", json.dumps({**facts, **total}, indent=1, ensure_ascii=False))
+    write_atomically(
+        job.out / "summary.json", json.dumps({**facts, **total}, indent=1, sort_keys=True, ensure_ascii=False)
+    )
 
 
 def _add(total: dict[str, Any], counts: dict[str, Any]) -> None:

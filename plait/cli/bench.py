@@ -1,0 +1,79 @@
+"""`plait bench ...`: measurements that anyone can run again, written to benchmarks/results/."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+bench = typer.Typer(help="Measure Plait on this machine and keep the numbers.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add `plait bench` with its commands."""
+    app.add_typer(bench, name="bench")
+
+
+@bench.command("samples")
+def bench_samples(
+    events: Annotated[int, typer.Option(help="Exposures and behaviours together, about.")] = 10_000_000,
+    runs: Annotated[int, typer.Option(help="Runs of each version; the spread over them is reported.")] = 3,
+    large: Annotated[int, typer.Option(help="Events of the memory measurement; 0 leaves it out.")] = 0,
+    folder: Annotated[Path, typer.Option(help="Where worlds and outputs go; worlds are kept for the next run.")] = Path(
+        "bench-samples"
+    ),
+) -> None:
+    """Samples from one input by Plait, plain pandas and plain DuckDB: same output, rows per second, peak memory.
+
+    Each version runs in a process of its own, from Parquet to Parquet; their outputs are compared, row by row, before
+    any number is written to benchmarks/results/samples_throughput.json. Run it in a checkout.
+
+    Example: plait bench samples --events 10000000 --large 100000000
+    """
+    from plait.pipelines.bench_samples import measure_samples
+
+    typer.echo(f"written: {measure_samples(events=events, runs=runs, large=large, folder=folder)}")
+
+
+@bench.command("serve")
+def bench_serve(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    qps: Annotated[float, typer.Option(help="Requests per second.", min=0.1, max=5_000)] = 50.0,
+    seconds: Annotated[float, typer.Option(help="How long.", min=1, max=3_600)] = 60.0,
+    k: Annotated[int, typer.Option(help="K: candidates that every request ranks.", min=1, max=10_000)] = 500,
+    items: Annotated[int, typer.Option(help="Items that every answer holds.", min=1, max=200)] = 20,
+    arrivals: Annotated[str, typer.Option(help="poisson: as independent users come; uniform: evenly.")] = "poisson",
+    model: Annotated[str | None, typer.Option(help="name@alias or name@version; else as plait.toml says.")] = None,
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """Latency of `plait serve` under an open-loop load: requests leave on schedule, whatever the server does.
+
+    The server runs in a process of its own and is asked over real HTTP on loopback. Latency counts from the scheduled
+    moment, so that a stall shows in every request it delayed.
+
+    Example: plait bench serve -w ./demo --qps 50 --seconds 60 --k 500
+    """
+    from plait.pipelines.bench_serve import LoadOptions, measure_server
+    from plait.pipelines.project import open_project
+
+    if arrivals not in ("poisson", "uniform"):
+        raise typer.BadParameter(f"found '{arrivals}', expected poisson or uniform", param_hint="--arrivals")
+    options = LoadOptions(qps, seconds, k, items, arrivals == "poisson", model, write=write)
+    measured = measure_server(open_project(workspace), options)
+    for name, metric in measured.metrics.items():
+        typer.echo(f"{name:>20}  {metric.value:,.4g} {metric.unit}")
+    for failure in measured.load.failures:
+        typer.echo(f"failed: {failure}", err=True)
+    if measured.path is not None:
+        typer.echo(f"written: {measured.path}")
+
+
+@bench.command("report")
+def bench_report() -> None:
+    """Render every result under benchmarks/results/ to one page, benchmarks/RESULTS.md.
+
+    Example: plait bench report
+    """
+    from plait.pipelines.results import render_results
+
+    typer.echo(f"written: {render_results()}")
