@@ -1,4 +1,4 @@
-"""HSTU + DNN: the DNN with the state of an HSTU over the whole sequence as further input."""
+"""HSTU + DNN: the DNN, and what the state of an HSTU over the whole sequence adds to it."""
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +10,21 @@ from plait.models.ranker import Layout
 from plait.models.trunk import Head, Trunk, TrunkOutput
 from plait.nn.hstu import HstuEncoder
 from plait.nn.jagged import share_passes
+from plait.nn.mlp import MLP
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
 
 
 class HstuRanker(nn.Module):
-    """The DNN's trunk and head, with `[state, state * candidate, age of the last event]` beside the trunk's inputs.
+    """The DNN, plus what the state of an HSTU over the whole sequence says about the candidate.
 
-    One pass over a user's sequence serves every exposure of the user: the state of an exposure is the encoder's output
-    after the last event before it. The request's time reaches the head only, as the age of that event.
+        logits = dnn(x) + W mlp([s, s * c, c, when]),  W = 0 at first
+
+    with s the user state, c the candidate and `when` the age of the last event and the context fields. One pass over a
+    user's sequence serves every exposure of the user: s is the encoder's output after the last event before the
+    exposure. The request's time reaches the head only, in `when`.
+
+    As a sum that starts at the DNN it can begin from the trained DNN of these sizes (`training.start_from`), and
+    without a signal in the sequence it stays there.
 
     Args:
         config: sizes.
@@ -32,24 +39,54 @@ class HstuRanker(nn.Module):
         self.history = max(config.sequence.max_events, config.attention.events)
         self.lookback = max(config.sequence.max_events // 2, config.attention.events)
         self.trunk = Trunk(config, spec, item_fields_VI)
+        self.head = Head(config, self.trunk.width, len(spec.objectives))
         self.user_state = UserState(config.sequence, self.trunk.item_width, spec.action_size, len(spec.scenarios))
-        self.candidate = nn.Linear(self.trunk.item_width, config.sequence.width)
-        self.age = nn.Embedding(TIME_BUCKETS + 1, config.embedding_dim)
-        width = self.trunk.width + 2 * config.sequence.width + config.embedding_dim
-        self.head = Head(config, width, len(spec.objectives))
+        self.sequence_head = SequenceHead(config, spec, self.trunk.item_width)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits `[B, T]`."""
         trunk = self.trunk(batch)
         state_BD = self.user_state(batch, trunk)
-        met_BD = state_BD * self.candidate(trunk.candidate_BE)
-        age_BD = self.age(_age_of_last_event(batch))
-        logits_BT: Tensor = self.head(torch.cat([trunk.inputs_BX, state_BD, met_BD, age_BD], dim=1))
+        logits_BT: Tensor = self.head(trunk.inputs_BX) + self.sequence_head(batch, state_BD, trunk.candidate_BE)
         return logits_BT
 
     def start_from(self, logit_T: Tensor) -> None:
         """Let the output biases be `logit_T`."""
         self.head.objectives.bias.data.copy_(logit_T)
+
+
+class SequenceHead(nn.Module):
+    """What the user state adds to the DNN's logits: nothing before training.
+
+    Args:
+        config: sizes.
+        spec: what a batch consists of.
+        item_width: width of item vectors.
+    """
+
+    def __init__(self, config: HstuConfig, spec: FeatureSpec, item_width: int) -> None:
+        super().__init__()
+        width, narrow = config.sequence.width, config.embedding_dim
+        self.context_columns = spec.columns("context")
+        self.candidate = nn.Linear(item_width, width)
+        self.age = nn.Embedding(TIME_BUCKETS + 1, narrow)
+        self.context = nn.ModuleList(nn.Embedding(spec.fields[column].size, narrow) for column in self.context_columns)
+        self.mlp = MLP(3 * width + narrow, [2 * width], dropout=config.sequence.dropout)
+        self.out = nn.Linear(self.mlp.width, len(spec.objectives))
+        for table in (self.age, *self.context):
+            nn.init.normal_(table.weight, std=0.02)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, batch: Batch, state_BD: Tensor, candidate_BE: Tensor) -> Tensor:
+        """Logits `[B, T]` to add."""
+        candidate_BD = self.candidate(candidate_BE)
+        when_BN = self.age(_age_of_last_event(batch))
+        for column, table in zip(self.context_columns, self.context, strict=True):
+            when_BN = when_BN + table(batch.categorical_BF[:, column])
+        inputs_BX = torch.cat([state_BD, state_BD * candidate_BD, candidate_BD, when_BN], dim=1)
+        logits_BT: Tensor = self.out(self.mlp(inputs_BX))
+        return logits_BT
 
 
 class UserState(nn.Module):

@@ -60,7 +60,7 @@ class RungOutcome:
     curve: tuple[CurvePoint, ...]
     """The validation window during training, first seed."""
     train_seconds: float
-    """Mean over seeds."""
+    """Mean over seeds, that of the rung it starts from included."""
     serve_p99_ms: float
     """99th percentile of one request in this process, at the workspace's number of candidates."""
 
@@ -107,7 +107,7 @@ def climb(
         bootstrap: resamples of users for the intervals.
     """
     dataset = EncodedDataset.open(encoded_dataset(project))
-    trained = [_train_rung(project, dataset, rung, seeds, bootstrap) for rung in rungs]
+    trained = [_train_rung(project, dataset, rung, rungs, seeds=seeds, bootstrap=bootstrap) for rung in rungs]
     outcomes = [
         _outcome(rung, one, below=trained[place - 1] if place else None, base=trained[0] if place else None)
         for place, (rung, one) in enumerate(zip(rungs, trained, strict=True))
@@ -122,19 +122,31 @@ def climb(
 
 
 def _train_rung(
-    project: Project, dataset: EncodedDataset, rung: Rung, seeds: Sequence[int], bootstrap: int
+    project: Project,
+    dataset: EncodedDataset,
+    rung: Rung,
+    rungs: Sequence[Rung],
+    *,
+    seeds: Sequence[int],
+    bootstrap: int,
 ) -> _Trained:
     evaluations, models = [], []
     for seed in seeds:
         console.print(f"[bold]{rung.name}[/] (seed {seed}): {rung.adds}")
-        trained = train_model(project, rung.recipe, name=model_name(rung, seed), overrides={"training": {"seed": seed}})
+        trained = train_model(
+            project,
+            rung.recipe,
+            name=model_name(rung, seed),
+            overrides={"training": {"seed": seed}},
+            starts={other.recipe: model_name(other, seed) for other in rungs},
+        )
         predictions = predict(dataset, trained.model, Split.TEST)
         evaluations.append(measure(dataset, predictions.rows, predictions.probabilities_BT, bootstrap=bootstrap))
         models.append(trained)
     return _Trained(
         tuple(evaluations),
         curve=tuple(models[0].result.curve),
-        seconds=sum(one.result.seconds for one in models) / len(models),
+        seconds=sum(one.seconds for one in models) / len(models),
         serve_p99_ms=request_p99_ms(project, models[0].reference),
     )
 

@@ -26,6 +26,7 @@ from plait.telemetry import console
 from plait.training import CurvePoint, Recipe, TrainingResult, load_recipe_by_name, train
 from plait.training.checkpoint import load_tensors
 from plait.training.loop import BEST_FILE
+from plait.training.warm_start import start_from_weights
 
 _RUN_FILE = "run.json"
 _RESULT_FILE = "result.json"
@@ -47,6 +48,8 @@ class TrainedModel:
     """In the registry; None if it was not registered."""
     reused: bool
     """The run had been finished before, with the same recipe and data."""
+    seconds: float
+    """Training time, that of the model it started from included."""
 
     @property
     def reference(self) -> str:
@@ -62,6 +65,7 @@ def train_model(
     overrides: Mapping[str, Any] | None = None,
     register: bool = True,
     resume: bool = True,
+    starts: Mapping[str, str] | None = None,
 ) -> TrainedModel:
     """Train a recipe on the workspace and register the best weights.
 
@@ -75,6 +79,7 @@ def train_model(
         overrides: values laid over the recipe's, by section.
         register: put the model in the registry. The first version of a name also becomes its `production`.
         resume: False to start anew whatever lies in the run's folder.
+        starts: names of runs by recipe, for a recipe that starts from another one (`training.start_from`).
 
     Raises:
         ConfigError: the recipe is unknown or wrong.
@@ -84,12 +89,18 @@ def train_model(
     name = name or Path(recipe).stem
     encoded = encoded_dataset(project)
     run = project.hidden / "runs" / name
-    _prepare(run, {"recipe": chosen.to_dict(), "data": encoded.name}, resume=resume)
+    start = _train_start(project, chosen, starts or {}, resume=resume)
+    identity = {"recipe": chosen.to_dict(), "data": encoded.name}
+    if start is not None:
+        identity["start"] = start.recipe.to_dict()
+    _prepare(run, identity, resume=resume)
     dataset = EncodedDataset.open(encoded)
     torch.manual_seed(seeding.derive_seed(chosen.training.seed, "weights"))
     model = build_model(chosen.model, dataset.spec, dataset.item_fields_VI)
     done = _finished(run)
     if done is None:
+        if start is not None:
+            start_from_weights(model, start.model.state_dict(), freeze=chosen.training.freeze_start)
         result = train(dataset, model, chosen.training, run, resume=resume)
         version = None
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
@@ -100,7 +111,27 @@ def train_model(
     if register and version is None:
         version = _register(project, run, chosen, encoded, result)
         _note(run, result, version)
-    return TrainedModel(name, run, model.eval(), chosen, result, version if register else None, done is not None)
+    return TrainedModel(
+        name=name,
+        run=run,
+        model=model.eval(),
+        recipe=chosen,
+        result=result,
+        version=version if register else None,
+        reused=done is not None,
+        seconds=result.seconds + (start.seconds if start is not None else 0.0),
+    )
+
+
+def _train_start(project: Project, recipe: Recipe, starts: Mapping[str, str], *, resume: bool) -> TrainedModel | None:
+    """The model that the recipe starts from, trained unless it has been; None where it starts from nothing."""
+    start, seed = recipe.training.start_from, recipe.training.seed
+    if start is None:
+        return None
+    name = starts.get(start, f"{Path(start).stem}-start-{seed}")
+    return train_model(
+        project, start, name=name, overrides={"training": {"seed": seed}}, register=False, resume=resume, starts=starts
+    )
 
 
 def workspace_recipe(project: Project, recipe: str, overrides: Mapping[str, Any] | None = None) -> Recipe:

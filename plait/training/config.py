@@ -12,6 +12,10 @@ class TrainingConfig(Settings):
 
     seed: int = 7
     """Seed of weights, shuffling and dropout."""
+    start_from: str | None = None
+    """A recipe that is trained first with the same seed; weights that both models have are taken from it."""
+    freeze_start: bool = True
+    """Weights taken from there stay as they are; False to go on training them."""
     epochs: int = Field(3, ge=1)
     """Passes over the training window, at most."""
     batch_size: int = Field(1024, ge=1)

@@ -27,6 +27,7 @@ from plait.training.objective import masked_loss
 from plait.training.optimiser import Optimiser
 from plait.training.predict import as_ranker, predict
 from plait.training.validation import to_minimise, validation_metrics
+from plait.training.warm_start import set_training_mode
 
 BEST_FILE = "best.safetensors"
 _RATE_SAMPLE = 100_000
@@ -98,7 +99,7 @@ class _Run:
         self.optimiser = Optimiser(model, config, self.steps_per_epoch * config.epochs)
         self.checkpoints = Checkpoints(run / "checkpoints")
         self.progress = Progress()
-        if isinstance(model, StartsFromRates):
+        if config.start_from is None and isinstance(model, StartsFromRates):
             model.start_from(base_logits(dataset))
         if resume:
             self._restore()
@@ -109,7 +110,7 @@ class _Run:
     def go(self) -> TrainingResult:
         at = self.progress
         total = self.steps_per_epoch * self.config.epochs
-        self.model.train()
+        set_training_mode(self.model)
         try:
             with _interruptible(self), progress("train", total) as advance:
                 advance(at.step)

@@ -12,6 +12,7 @@ from plait.models.ranker import Layout, Ranker
 from plait.schema import Split
 from plait.telemetry import progress
 from plait.training.data import Loader, TrainingData, draw_users
+from plait.training.warm_start import set_training_mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ def predict(
             probabilities_BT = torch.sigmoid(ranker(Batch.from_features(features))).float().numpy()
             parts.append((rows_B, probabilities_BT, features.labels_BT, features.mask_BT))
             advance(len(rows_B))
-    model.train(was_training)
+    if was_training:
+        set_training_mode(model)
     rows_B, probabilities_BT, labels_BT, mask_BT = (np.concatenate(column) for column in zip(*parts, strict=True))
     order_B = np.argsort(rows_B, kind="stable")
     return Predictions(rows_B[order_B], probabilities_BT[order_B], labels_BT[order_B], mask_BT[order_B])
