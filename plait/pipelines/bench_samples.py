@@ -107,7 +107,7 @@ def write_specification(world: Path) -> Path:
     plan = make_plan(data_horizon(world), workspace.split)
     content = {
         "workspace": workspace.model_dump(mode="json"),
-        "objectives": _plain_objectives(workspace),
+        "objectives": plain_objectives(workspace),
         "cuts": plan.cuts,
         "as_of": plan.as_of,
         "threads": pl.thread_pool_size(),
@@ -117,7 +117,7 @@ def write_specification(world: Path) -> Path:
     return path
 
 
-def _plain_objectives(workspace: Workspace) -> list[dict[str, object]]:
+def plain_objectives(workspace: Workspace) -> list[dict[str, object]]:
     """Objectives with windows in milliseconds, parents before children."""
     plain: dict[str, dict[str, object]] = {}
     waiting = list(workspace.objectives)
