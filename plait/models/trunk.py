@@ -59,13 +59,17 @@ class Trunk(nn.Module):
         """The head's inputs and the item vectors they were made from."""
         codes_BF = hide_codes(batch.categorical_BF, self.unknown_rate, training=self.training)
         field_BFD = self.fields(codes_BF)
-        candidate_BE = _item_vector(field_BFD[:, list(self.item_columns)])
-        distinct_M, slot_N = compact(batch.history_item_N.long(), len(self.item_fields_VI))
-        items_ME = _item_vector(self.fields.lookup(self.item_fields_VI[distinct_M], self.item_columns))
+        candidate_BE = item_vector(field_BFD[:, list(self.item_columns)])
+        items_ME, slot_N = self.history_items(batch)
         interest_BI = self.interest(batch, candidate_BE, items_ME, slot_N)
         numeric_BG = batch.numeric_BG.clamp(-NUMBER_LIMIT, NUMBER_LIMIT)
         inputs_BX = torch.cat([field_BFD.flatten(1), numeric_BG, interest_BI], dim=1)
         return TrunkOutput(inputs_BX, candidate_BE, items_ME, slot_N)
+
+    def history_items(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """`items_ME` and `slot_N` of `TrunkOutput`."""
+        distinct_M, slot_N = compact(batch.history_item_N.long(), len(self.item_fields_VI))
+        return item_vector(self.fields.lookup(self.item_fields_VI[distinct_M], self.item_columns)), slot_N
 
 
 class RecentInterest(nn.Module):
@@ -91,20 +95,68 @@ class RecentInterest(nn.Module):
 
     def forward(self, batch: Batch, candidate_BE: Tensor, items_ME: Tensor, slot_N: Tensor) -> Tensor:
         """`[B, width]`; zeros for an exposure without events."""
+        window = self.window(batch, items_ME, slot_N)
+        if window is None:
+            return candidate_BE.new_zeros(len(batch), self.width)
+        if len(window.key_WLE) == 1:
+            return self.in_shared(candidate_BE, self.shared(window))
+        weight_BL = self.attention(candidate_BE, window.key_WLE, window.known_WLH, window.valid_WL)
+        on_action_BA = weight_BL.new_zeros(len(batch), self.actions.in_features)
+        on_action_BA = on_action_BA.scatter_add(1, window.action_WL, weight_BL)
+        return torch.cat([weighted_sum(weight_BL, window.key_WLE), self.actions(on_action_BA)], dim=1)
+
+    def window(self, batch: Batch, items_ME: Tensor, slot_N: Tensor) -> "EventWindow | None":
+        """The last events before the exposures; a single window where all share one, None where there are none."""
         user_W, before_W, time_W = _distinct_windows(batch)
         windows = last_events(batch.history_offsets_U1, user_W, before_W, self.events)
         if windows.length == 0:
-            return candidate_BE.new_zeros(len(batch), self.width)
-        key_WLE = nn.functional.embedding(slot_N[windows.rows_WL], items_ME)
+            return None
         action_WL = batch.history_action_N.long()[windows.rows_WL]
         age_WL = time_bucket(time_W[:, None] - batch.history_time_N[windows.rows_WL])
         # One lookup in the table of sums instead of a sum of two lookups: there are few pairs and many events.
         by_pair_PH = (self.by_action_AH[:, None, :] + self.by_age_H).flatten(0, 1)
-        known_WLH = nn.functional.embedding(action_WL * TIME_BUCKETS + age_WL, by_pair_PH)
-        weight_BL = self.attention(candidate_BE, key_WLE, known_WLH, windows.valid_WL)
-        on_action_BA = weight_BL.new_zeros(len(batch), self.actions.in_features)
-        on_action_BA = on_action_BA.scatter_add(1, action_WL.expand(len(batch), -1), weight_BL)
-        return torch.cat([weighted_sum(weight_BL, key_WLE), self.actions(on_action_BA)], dim=1)
+        return EventWindow(
+            key_WLE=nn.functional.embedding(slot_N[windows.rows_WL], items_ME),
+            known_WLH=nn.functional.embedding(action_WL * TIME_BUCKETS + age_WL, by_pair_PH),
+            action_WL=action_WL,
+            valid_WL=windows.valid_WL,
+        )
+
+    def shared(self, window: "EventWindow") -> "SharedWindow":
+        """What a window that all candidates share (W = 1) says about any of them."""
+        of_action_LA = nn.functional.embedding(window.action_WL[0], self.actions.weight.T)
+        return SharedWindow(
+            matrix_CM=self.attention.shared_matrix(window.key_WLE[0], window.known_WLH[0]),
+            value_LV=torch.cat([window.key_WLE[0], of_action_LA], dim=1),
+            valid_1L=window.valid_WL,
+        )
+
+    def in_shared(self, candidate_BE: Tensor, window: "SharedWindow") -> Tensor:
+        """As `forward`, over a window made ready by `shared`."""
+        return self.attention.over_shared(candidate_BE, window.matrix_CM, window.valid_1L) @ window.value_LV
+
+
+@dataclass(frozen=True, slots=True)
+class EventWindow:
+    """The last events before each of W exposures, or before all of them (W = 1)."""
+
+    key_WLE: Tensor
+    """Item vectors."""
+    known_WLH: Tensor
+    """What action and age add to the attention's first layer."""
+    action_WL: Tensor
+    valid_WL: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class SharedWindow:
+    """One window made ready for any number of candidates."""
+
+    matrix_CM: Tensor
+    """Of `TargetAttention.shared_matrix`."""
+    value_LV: Tensor
+    """What each event adds to the output by its weight: item vector and action."""
+    valid_1L: Tensor
 
 
 class Head(nn.Module):
@@ -130,7 +182,7 @@ class Head(nn.Module):
         return logits_BT
 
 
-def _item_vector(field_MID: Tensor) -> Tensor:
+def item_vector(field_MID: Tensor) -> Tensor:
     """The id's embedding beside the mean of the others'."""
     if field_MID.shape[1] == 1:
         return field_MID[:, 0]

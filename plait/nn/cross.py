@@ -6,6 +6,9 @@ from torch import Tensor, nn
 class CrossNetwork(nn.Module):
     """`x_{l+1} = x_0 * (U_l V_l^T x_l + b_l) + x_l` (elementwise product), so layer l holds crosses of degree l + 1.
 
+    Computed as `x_l = x_0 * s_l` with `s_0 = 1` and `s_{l+1} = s_l + U_l V_l^T x_l + b_l`: one pass over the rows less
+    per layer.
+
     Wang et al. 2021, "DCN V2", section 3.2; `rank=None` is the full matrix instead of `U V^T` (section 3.4).
 
     Args:
@@ -20,9 +23,11 @@ class CrossNetwork(nn.Module):
 
     def forward(self, input_BD: Tensor) -> Tensor:
         """`[B, width]` to `[B, width]`."""
+        scale_BD: Tensor | float = 1.0
         crossed_BD = input_BD
         for layer in self.layers:
-            crossed_BD = input_BD * layer(crossed_BD) + crossed_BD
+            scale_BD = layer(crossed_BD).add_(scale_BD)
+            crossed_BD = input_BD * scale_BD
         return crossed_BD
 
 

@@ -35,22 +35,36 @@ class TargetAttention(nn.Module):
             valid_WL: which events there are.
         """
         if len(key_WLD) == 1:
-            from_events_BLH = self._from_shared_events(candidate_BD, key_WLD[0], known_WLH)
-        else:
-            each_BDH = self.from_key_DH + candidate_BD[:, :, None] * self.from_product_DH
-            from_events_BLH = torch.baddbmm(known_WLH, key_WLD, each_BDH)
-        hidden_BLH = from_events_BLH.add_(self.from_candidate(candidate_BD)[:, None, :]).relu_()
+            return self.over_shared(candidate_BD, self.shared_matrix(key_WLD[0], known_WLH[0]), valid_WL)
+        each_BDH = self.from_key_DH + candidate_BD[:, :, None] * self.from_product_DH
+        from_events_BLH = torch.baddbmm(known_WLH, key_WLD, each_BDH)
+        return self._weights(from_events_BLH.add_(self.from_candidate(candidate_BD)[:, None, :]), valid_WL)
+
+    def shared_matrix(self, key_LD: Tensor, known_LH: Tensor) -> Tensor:
+        """What a window says about any candidate: `[D + 1, L H]`, the first layer being `[q, 1]` times this.
+
+        Args:
+            key_LD: keys of the window's events.
+            known_LH: what else is known of each.
+        """
+        of_product_DLH = torch.addcmul(
+            self.from_candidate.weight.T[:, None, :], key_LD.T[:, :, None], self.from_product_DH[:, None, :]
+        )
+        of_event_LH = torch.addmm(known_LH + self.from_candidate.bias, key_LD, self.from_key_DH)
+        return torch.cat([of_product_DLH.flatten(1), of_event_LH.view(1, -1)])
+
+    def over_shared(self, candidate_BD: Tensor, matrix_CM: Tensor, valid_1L: Tensor) -> Tensor:
+        """As `forward`, for candidates that share a window of which `shared_matrix` was made."""
+        candidate_BC = torch.cat([candidate_BD, candidate_BD.new_ones(len(candidate_BD), 1)], dim=1)
+        first_BLH = (candidate_BC @ matrix_CM).view(len(candidate_BD), valid_1L.shape[1], -1)
+        return self._weights(first_BLH, valid_1L)
+
+    def _weights(self, first_BLH: Tensor, valid_WL: Tensor) -> Tensor:
+        """From the first layer before its ReLU (overwritten) to the weights."""
+        hidden_BLH = first_BLH.relu_()
         score_BL = self.score(hidden_BLH).squeeze(2).masked_fill(~valid_WL, float("-inf"))
         null_B1 = score_BL.new_zeros(len(score_BL), 1)
         return torch.softmax(torch.cat([score_BL, null_B1], dim=1), dim=1)[:, :-1]
-
-    def _from_shared_events(self, candidate_BD: Tensor, key_LD: Tensor, known_WLH: Tensor) -> Tensor:
-        """The first layer without the candidate's own part, `[B, L, H]`, for candidates that share a window."""
-        length, hidden = known_WLH.shape[1:]
-        of_event_LH = known_WLH[0] + key_LD @ self.from_key_DH
-        product_DLH = key_LD.T[:, :, None] * self.from_product_DH[:, None, :]
-        from_events_BM = torch.addmm(of_event_LH.flatten(), candidate_BD, product_DLH.flatten(1))
-        return from_events_BM.view(-1, length, hidden)
 
 
 def weighted_sum(weight_BL: Tensor, value_WLE: Tensor) -> Tensor:
