@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from measured import main
+from measured import exposures_done, main
 
 ORDER = ["available_time", "time", "item_id", "action", "value", "scenario"]
 LISTS = ["item_id", "action", "value", "scenario", "time", "available_time"]
@@ -87,6 +87,7 @@ def write(database: duckdb.DuckDBPyConnection, objectives: list[dict[str, Any]],
             ASOF LEFT JOIN moments m ON s.user_id = m.user_id AND s.time > m.available_time
             ORDER BY s.user_id, s.time, s.exposure_id
         ) TO '{out}/exposures/part-0.parquet' (FORMAT parquet, COMPRESSION lz4)""")
+    exposures_done()
     # One sorted list of structs: faster than six ordered lists, and than lists over a sorted table (whose order DuckDB
     # does not promise to keep).
     event = ", ".join(f"'{name}': {name}" for name in ORDER)

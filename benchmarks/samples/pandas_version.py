@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measured import main
+from measured import exposures_done, main
 
 LISTS = ["item_id", "action", "value", "scenario", "time", "available_time"]
 
@@ -27,6 +27,7 @@ def build(tables: Path, specification: dict[str, Any], out: Path) -> None:
     shown["split"] = np.array(["train", "valid", "test"])[place]
     (out / "exposures").mkdir()
     shown.to_parquet(out / "exposures/part-0.parquet", index=False, compression="lz4")
+    exposures_done()
     done = done.sort_values(["user_id", "available_time", "time", "item_id", "action", "value", "scenario"])
     lists = done.groupby("user_id")[LISTS].agg(list).reset_index()
     (out / "users").mkdir()
