@@ -9,7 +9,6 @@ from typing import Any
 
 from plait.telemetry import peak_memory_gb
 
-
 _laps: list[float] = []
 
 
