@@ -33,9 +33,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@$(BIN)/plait demo $(DEMO)
 
-# One thread per process: the tests already run one process per core.
+# One thread per process: the tests already run one process per core. By file, so that a module's fixtures are made once;
+# in the order of tests/conftest.py, the slowest first.
 test: $(READY)
-	@OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup
+	@OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: test lint types contract
 	@echo "make check: all green"

@@ -97,6 +97,7 @@ def climb(
     rungs: Sequence[Rung] = RUNGS,
     seeds: Sequence[int] = (7,),
     bootstrap: int = 200,
+    requests: int = 200,
 ) -> Ladder:
     """Train and measure every rung on the workspace's test window.
 
@@ -105,9 +106,13 @@ def climb(
         rungs: what to switch on, in order; the first is the base.
         seeds: one model per rung and seed.
         bootstrap: resamples of users for the intervals.
+        requests: how many are timed for a rung's cost.
     """
     dataset = EncodedDataset.open(encoded_dataset(project))
-    trained = [_train_rung(project, dataset, rung, rungs, seeds=seeds, bootstrap=bootstrap) for rung in rungs]
+    trained = [
+        _train_rung(project, dataset, rung, rungs, seeds=seeds, bootstrap=bootstrap, requests=requests)
+        for rung in rungs
+    ]
     outcomes = [
         _outcome(rung, one, below=trained[place - 1] if place else None, base=trained[0] if place else None)
         for place, (rung, one) in enumerate(zip(rungs, trained, strict=True))
@@ -129,6 +134,7 @@ def _train_rung(
     *,
     seeds: Sequence[int],
     bootstrap: int,
+    requests: int,
 ) -> _Trained:
     evaluations, models = [], []
     for seed in seeds:
@@ -147,7 +153,7 @@ def _train_rung(
         tuple(evaluations),
         curve=tuple(models[0].result.curve),
         seconds=sum(one.seconds for one in models) / len(models),
-        serve_p99_ms=request_p99_ms(project, models[0].reference),
+        serve_p99_ms=request_p99_ms(project, models[0].reference, requests=requests),
     )
 
 

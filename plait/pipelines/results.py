@@ -91,11 +91,19 @@ def render_results(folder: Path = RESULTS_FOLDER) -> Path:
     Raises:
         ArtifactError: a file is not a result.
     """
-    pages = [_render(path) for path in sorted(folder.glob("*.json"))]
-    page = "# Results\n\nWritten by `plait bench report` from `benchmarks/results/`.\n\n" + "\n".join(pages)
     path = folder.parent / "RESULTS.md"
-    write_atomically(path, page)
+    write_atomically(path, results_page(folder))
     return path
+
+
+def results_page(folder: Path = RESULTS_FOLDER) -> str:
+    """The page of every result in `folder`, as `render_results` writes it.
+
+    Raises:
+        ArtifactError: a file is not a result.
+    """
+    parts = [_render(path) for path in sorted(folder.glob("*.json"))] or ["There are none yet.\n"]
+    return "# Results\n\nWritten by `plait bench report` from `benchmarks/results/`.\n\n" + "\n".join(parts)
 
 
 def _render(path: Path) -> str:

@@ -30,19 +30,20 @@ RUNGS = (
     Rung("hstu", "hstu-small", "the sequence"),
 )
 
-pytestmark = pytest.mark.xdist_group("road")
+pytestmark = pytest.mark.slow
+SIZE = named_size("tiny")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("market")
-    simulate(named_size("tiny"), folder, seed=3, media=False, processes=1)
+    simulate(SIZE, folder, seed=3, media=False, processes=1)
     return open_project(folder)
 
 
 @pytest.fixture(scope="module")
 def ladder(project: Project) -> Ladder:
-    return climb(project, rungs=RUNGS, seeds=(1, 2), bootstrap=20)
+    return climb(project, rungs=RUNGS, seeds=(1, 2), bootstrap=20, requests=30)
 
 
 def test_every_rung_is_measured_on_the_same_test_rows(project, ladder):
@@ -77,7 +78,7 @@ def test_costs_are_measured(ladder):
 
 
 def test_a_second_climb_trains_nothing_and_says_the_same(project, ladder):
-    again = climb(project, rungs=RUNGS, seeds=(1, 2), bootstrap=20)
+    again = climb(project, rungs=RUNGS, seeds=(1, 2), bootstrap=20, requests=1)
     for before, after in zip(ladder.rungs, again.rungs, strict=True):
         assert after.train_seconds == before.train_seconds
         assert after.estimates["auc"] == before.estimates["auc"]
@@ -103,7 +104,7 @@ def test_evaluate_a_registered_model_and_the_oracle(project, ladder):
 
 def test_a_model_of_other_data_is_refused(project, ladder, tmp_path_factory):
     other = tmp_path_factory.mktemp("other")
-    simulate(named_size("tiny"), other, seed=4, media=False, processes=1)
+    simulate(SIZE.model_copy(update={"users": 20}), other, seed=4, media=False, processes=1)
     changed = open_project(other)
     (changed.hidden).mkdir(exist_ok=True)
     (changed.hidden / "registry").symlink_to(project.hidden / "registry")
@@ -124,7 +125,7 @@ def test_oracle_probabilities_follow_the_order_asked_for(project):
 def test_summary_counts_what_the_tables_hold(project):
     tables, samples = checked_tables(project), built_samples(project)
     summary = summarise_data(project, tables, samples)
-    assert summary.users == named_size("tiny").users
+    assert summary.users == SIZE.users
     assert sum(summary.splits.values()) == summary.exposures
     assert all(0 < one.positives <= one.labels for one in summary.objectives if one.name == "click")
     assert len(draw_creatives(project, tables)) in range(25)

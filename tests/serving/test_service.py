@@ -218,7 +218,7 @@ def test_a_model_that_fails_its_first_requests_is_not_served(serve, loader, monk
             def fail(_):
                 raise ValueError("shapes do not fit")
 
-            monkeypatch.setattr("conftest.FakeEngine.warm_up", fail)
+            monkeypatch.setattr(type(loader.loaded[0]), "warm_up", fail)
             answer = await client.post("/v1/models/reload")
             assert answer.status_code == 400
             assert "shapes do not fit" in answer.json()["error"]
