@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 _GIGABYTE = 1e9
-_NEEDED = ("torch", "numpy", "polars", "pyarrow", "duckdb", "pydantic", "fastapi", "uvicorn", "safetensors")
+_NEEDED = ("torch", "numpy", "polars", "pyarrow", "pydantic", "fastapi", "uvicorn", "safetensors")
 _SIMULATION = {
     "av": "av",
     "PIL": "pillow",
