@@ -1,7 +1,7 @@
 """One request's batch, from the same tables, codes and functions as the batches of training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -199,6 +199,31 @@ class OnlineFeatures:
             history_time_N=kept.time_N,
             labels_BT=np.zeros((size, objectives), np.float32),
             mask_BT=np.zeros((size, objectives), np.bool_),
+        )
+
+    def with_creatives(
+        self, batch: FeatureBatch, rows_R: NDArray[np.integer], creative_rows_R: NDArray[np.integer]
+    ) -> FeatureBatch:
+        """Rows of a request's batch again, in other creatives: the batch that `batch` makes of them, for less.
+
+        Args:
+            batch: of the request.
+            rows_R: rows of it.
+            creative_rows_R: rows of their creatives, 0 for none.
+        """
+        categorical_RF, numeric_RG = batch.categorical_BF[rows_R], batch.numeric_BG[rows_R]
+        categorical_RF[:, self.spec.columns("creative")] = self.tables.creatives.codes_RF[creative_rows_R]
+        numeric_RG[:, self.spec.number_columns("creative")] = self.tables.creatives.numbers_RG[creative_rows_R]
+        return replace(
+            batch,
+            categorical_BF=categorical_RF,
+            numeric_BG=numeric_RG,
+            scenario_B=batch.scenario_B[rows_R],
+            time_B=batch.time_B[rows_R],
+            user_B=batch.user_B[rows_R],
+            before_B=batch.before_B[rows_R],
+            labels_BT=batch.labels_BT[rows_R],
+            mask_BT=batch.mask_BT[rows_R],
         )
 
     def _context_code(self, name: str, values: Mapping[str, object]) -> int:

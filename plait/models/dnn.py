@@ -1,11 +1,14 @@
 """The DNN: DCNv2 with target attention over the recent sequence (DIN)."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from plait.features.spec import FeatureSpec
 from plait.models.batch import Batch
 from plait.models.config import DnnConfig
 from plait.models.ranker import Layout
+from plait.models.request import RequestHead, RequestTrunk
 from plait.models.trunk import Head, Trunk
 
 
@@ -23,6 +26,7 @@ class DnnRanker(nn.Module):
     def __init__(self, config: DnnConfig, spec: FeatureSpec, item_fields_VI: Tensor) -> None:
         super().__init__()
         self.history = self.lookback = config.attention.events
+        self._spec = spec
         self.trunk = Trunk(config, spec, item_fields_VI)
         self.head = Head(config, self.trunk.width, len(spec.objectives))
 
@@ -34,3 +38,15 @@ class DnnRanker(nn.Module):
     def start_from(self, logit_T: Tensor) -> None:
         """Let the output biases be `logit_T`."""
         self.head.objectives.bias.data.copy_(logit_T)
+
+    def for_requests(self) -> Callable[[Batch], Callable[[Batch], Tensor]]:
+        """See `plait.models.ranker.ServesRequests`."""
+        trunk = RequestTrunk(self.trunk, self._spec)
+        head = RequestHead(self.head, trunk.shared_columns, trunk.own_columns)
+
+        def begin(first: Batch) -> Callable[[Batch], Tensor]:
+            shared = trunk.shared(first)
+            shared_1H = head.shared(shared.inputs_1S)
+            return lambda batch: head.logits(shared.inputs_1S, shared_1H, trunk.own(batch, shared))
+
+        return begin

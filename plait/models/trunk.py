@@ -69,7 +69,11 @@ class Trunk(nn.Module):
     def history_items(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """`items_ME` and `slot_N` of `TrunkOutput`."""
         distinct_M, slot_N = compact(batch.history_item_N.long(), len(self.item_fields_VI))
-        return item_vector(self.fields.lookup(self.item_fields_VI[distinct_M], self.item_columns)), slot_N
+        return self.item_vectors(distinct_M), slot_N
+
+    def item_vectors(self, codes_M: Tensor) -> Tensor:
+        """`[M, E]`: the vectors of items by code."""
+        return item_vector(self.fields.lookup(self.item_fields_VI[codes_M], self.item_columns))
 
 
 class RecentInterest(nn.Module):
@@ -113,14 +117,19 @@ class RecentInterest(nn.Module):
             return None
         action_WL = batch.history_action_N.long()[windows.rows_WL]
         age_WL = time_bucket(time_W[:, None] - batch.history_time_N[windows.rows_WL])
-        # One lookup in the table of sums instead of a sum of two lookups: there are few pairs and many events.
-        by_pair_PH = (self.by_action_AH[:, None, :] + self.by_age_H).flatten(0, 1)
         return EventWindow(
             key_WLE=nn.functional.embedding(slot_N[windows.rows_WL], items_ME),
-            known_WLH=nn.functional.embedding(action_WL * TIME_BUCKETS + age_WL, by_pair_PH),
+            known_WLH=nn.functional.embedding(action_WL * TIME_BUCKETS + age_WL, self.by_pair()),
             action_WL=action_WL,
             valid_WL=windows.valid_WL,
         )
+
+    def by_pair(self) -> Tensor:
+        """What each pair of action and age adds: one lookup in a table of sums instead of a sum of two lookups.
+
+        There are few pairs and many events.
+        """
+        return (self.by_action_AH[:, None, :] + self.by_age_H).flatten(0, 1)
 
     def shared(self, window: "EventWindow") -> "SharedWindow":
         """What a window that all candidates share (W = 1) says about any of them."""

@@ -19,6 +19,7 @@ from plait.serving.app import create_app
 from plait.serving.auth import authoriser
 from plait.serving.engine import RankingEngine
 from plait.serving.loading import ServedData, load_engine
+from plait.serving.memory import keep_freed_memory
 from plait.serving.request_log import RequestLog
 from plait.serving.service import Service, ServiceSettings
 from plait.serving.state import UserStates
@@ -126,6 +127,7 @@ def run_server(project: Project, options: ServerOptions) -> None:
     allowed = authoriser(settings.host, settings.token_env)
     torch.set_num_threads(1)
     sys.setswitchinterval(_SWITCH_S)
+    keep_freed_memory()
     service = create_service(project, settings)
     app = create_app(service, allowed)
     console.print(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from plait.features.batch import FeatureBatch
 from plait.features.history import WINDOW, History
 from plait.features.online import OnlineFeatures, RequestContext
 from plait.retrieval.creatives import ItemCreatives
@@ -16,7 +17,7 @@ from plait.retrieval.protocol import RetrievalQuery, Retrieved, Source, recency_
 from plait.serving.answer import Answer, Identifier, Query, Scored
 from plait.serving.deadline import Cost, Deadline, Shares
 from plait.serving.histories import Histories
-from plait.serving.scoring import Scorer
+from plait.serving.scoring import RowScorer, Scorer
 from plait.serving.state import UserStates
 
 _log = logging.getLogger("plait.serving")
@@ -74,8 +75,12 @@ class _Ranked:
     items_R: NDArray[np.int64]
     creatives_R: NDArray[np.int64]
     probabilities_RT: NDArray[np.float32]
-    categorical_RF: NDArray[np.int32]
-    numeric_RG: NDArray[np.float32]
+    batch: FeatureBatch
+    """Of the candidates."""
+    further: FeatureBatch | None
+    """Of the further creatives."""
+    score: RowScorer
+    """Scores further rows of the request."""
 
 
 class RankingEngine:
@@ -249,7 +254,8 @@ class RankingEngine:
         batch = self._online.batch(
             asked.user_row, items_R, creatives_R, asked.history, asked.context, length=self._scorer.history
         )
-        return _Ranked(items_R, creatives_R, self._scorer.score(batch), batch.categorical_BF, batch.numeric_BG)
+        score = self._scorer.begin(batch)
+        return _Ranked(items_R, creatives_R, score(batch), batch, None, score)
 
     def _choose(
         self, ranked: _Ranked, asked: _Asked, k: int, deadline: Deadline
@@ -265,13 +271,14 @@ class RankingEngine:
             deadline.drop("creative", "late", f"{max(left, 0.0):.1f} ms left; every item in its first creative")
             return best_K, score_R
         try:
-            more = self._score(ranked.items_R[best_K[place_R]], creative_R, asked)
+            further = self._online.with_creatives(ranked.batch, best_K[place_R], creative_R)
+            more_RT = ranked.score(further)
         except Exception:
             _log.exception("choosing creatives failed")
             deadline.drop("creative", "failed", "every item in its first creative; see the server's log")
             return best_K, score_R
-        _append(ranked, more)
-        score_R = np.concatenate([score_R, more.probabilities_RT @ asked.weights_T])
+        _append(ranked, ranked.items_R[best_K[place_R]], creative_R, more_RT, further)
+        score_R = np.concatenate([score_R, more_RT @ asked.weights_T])
         row_C = np.concatenate([best_K, np.arange(len(score_R) - len(place_R), len(score_R))])
         item_C = np.concatenate([np.arange(len(best_K)), place_R])
         order = np.argsort(-score_R[row_C], kind="stable")
@@ -293,11 +300,12 @@ class RankingEngine:
         )
 
     def _record(self, ranked: _Ranked, asked: _Asked) -> Scored:
+        batches = [ranked.batch] if ranked.further is None else [ranked.batch, ranked.further]
         return Scored(
             items_R=self._item_ids(ranked.items_R),
             creatives_R=self._creative_ids(ranked.creatives_R),
-            categorical_RF=ranked.categorical_RF,
-            numeric_RG=ranked.numeric_RG,
+            categorical_RF=np.concatenate([batch.categorical_BF for batch in batches]),
+            numeric_RG=np.concatenate([batch.numeric_BG for batch in batches]),
             before=len(asked.history),
             probabilities_RT=ranked.probabilities_RT,
         )
@@ -309,9 +317,14 @@ class RankingEngine:
         return [self._online.creative_id(row) for row in rows.tolist()]
 
 
-def _append(ranked: _Ranked, more: _Ranked) -> None:
-    ranked.items_R = np.concatenate([ranked.items_R, more.items_R])
-    ranked.creatives_R = np.concatenate([ranked.creatives_R, more.creatives_R])
-    ranked.probabilities_RT = np.concatenate([ranked.probabilities_RT, more.probabilities_RT])
-    ranked.categorical_RF = np.concatenate([ranked.categorical_RF, more.categorical_RF])
-    ranked.numeric_RG = np.concatenate([ranked.numeric_RG, more.numeric_RG])
+def _append(
+    ranked: _Ranked,
+    items_R: NDArray[np.int64],
+    creatives_R: NDArray[np.int64],
+    probabilities_RT: NDArray[np.float32],
+    further: FeatureBatch,
+) -> None:
+    ranked.items_R = np.concatenate([ranked.items_R, items_R])
+    ranked.creatives_R = np.concatenate([ranked.creatives_R, creatives_R])
+    ranked.probabilities_RT = np.concatenate([ranked.probabilities_RT, probabilities_RT])
+    ranked.further = further

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -12,10 +13,14 @@ from torch import Tensor, nn
 
 from plait.features.batch import FeatureBatch
 from plait.models.batch import Batch
-from plait.models.ranker import Ranker
+from plait.models.ranker import Ranker, ServesRequests
 
 _USER_STATE = "user_state"
 """Attribute of rankers that keep a state per user apart from the candidate."""
+
+
+RowScorer = Callable[[FeatureBatch], NDArray[np.float32]]
+"""Probabilities `[B, T]` of rows of one request."""
 
 
 class Scorer(Protocol):
@@ -24,8 +29,12 @@ class Scorer(Protocol):
     history: int
     """How many of the last events it looks at."""
 
-    def score(self, batch: FeatureBatch) -> NDArray[np.float32]:
-        """Probabilities `[B, T]`."""
+    def begin(self, batch: FeatureBatch) -> "RowScorer":
+        """Make ready what all rows of a request share: user, context, time and history.
+
+        Args:
+            batch: rows of one request.
+        """
         ...
 
 
@@ -84,14 +93,26 @@ class TorchScorer:
         state = getattr(model, _USER_STATE, None)
         if isinstance(state, nn.Module):
             setattr(model, _USER_STATE, CachedUserState(state))
-        self._model = model.eval()
         self.history = int(model.history)
+        model.eval()
+        with torch.inference_mode():
+            self._begin = model.for_requests() if isinstance(model, ServesRequests) else lambda _: model
+
+    def begin(self, batch: FeatureBatch) -> RowScorer:
+        """What scores rows of the request that `batch` holds rows of."""
+        with torch.inference_mode():
+            logits = self._begin(Batch.from_features(batch))
+
+        def score(rows: FeatureBatch) -> NDArray[np.float32]:
+            with torch.inference_mode():
+                probabilities_BT: NDArray[np.float32] = torch.sigmoid(logits(Batch.from_features(rows))).numpy()
+            return probabilities_BT
+
+        return score
 
     def score(self, batch: FeatureBatch) -> NDArray[np.float32]:
         """Probabilities `[B, T]`: the sigmoid of the model's logits."""
-        with torch.inference_mode():
-            probabilities_BT: NDArray[np.float32] = torch.sigmoid(self._model(Batch.from_features(batch))).numpy()
-        return probabilities_BT
+        return self.begin(batch)(batch)
 
 
 def item_vectors(model: nn.Module, codes_RI: NDArray[np.int32], columns: tuple[int, ...]) -> NDArray[np.float32] | None:

@@ -42,10 +42,15 @@ class SlowScorer:
         self.ms_per_candidate = ms_per_candidate
         self.asked = []
 
-    def score(self, batch):
-        self.asked.append(len(batch))
-        time.sleep(self.ms_per_candidate * len(batch) / 1e3)
-        return self.inner.score(batch)
+    def begin(self, batch):
+        score = self.inner.begin(batch)
+
+        def slowly(rows):
+            self.asked.append(len(rows))
+            time.sleep(self.ms_per_candidate * len(rows) / 1e3)
+            return score(rows)
+
+        return slowly
 
 
 def test_an_unhurried_answer(engine):
@@ -146,7 +151,7 @@ def test_a_model_that_fails_is_replaced_by_retrieval(engine):
     class Broken:
         history = 10
 
-        def score(self, batch):
+        def begin(self, batch):
             raise RuntimeError("no")
 
     engine._scorer = Broken()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from plait.features.batch import FeatureBatch
 from plait.features.history import History
 from plait.features.online import OnlineFeatures
 from plait.models.batch import Batch
@@ -39,6 +40,24 @@ def test_the_pass_over_the_history_runs_once_per_history(world):
         assert len(passes) == expected
     nobody = request(online, dataset, 3, 0)
     assert scorer.score(nobody).shape == (4, 2)
+
+
+@pytest.mark.parametrize("family", ["dnn", "hstu", "lr"])
+def test_further_creatives_score_as_a_batch_of_their_own(world, family):
+    """Rows 3, 0 and 3 again in other creatives: the features and probabilities of the batch made of them anew."""
+    dataset, online = world.cut, OnlineFeatures.open(world.cut_data.encoded)
+    plain, scorer = (load_model(world.registry.resolve(family)) for _ in range(2))
+    scorer = TorchScorer(scorer)
+    first = request(online, dataset, 1, 30)
+    rows, creatives = np.array([3, 0, 3]), np.array([5, 2, 0])
+    further = online.with_creatives(first, rows, creatives)
+    context = online.encode_context("search", 1_701_000_000_000)
+    anew = online.batch(1, rows + 1, creatives, dataset.history(1).last(30), context, length=40)
+    for name in FeatureBatch.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(further, name), getattr(anew, name), err_msg=name)
+    with torch.inference_mode():
+        expected = torch.sigmoid(plain(Batch.from_features(anew))).numpy()
+    np.testing.assert_allclose(scorer.begin(first)(further), expected, atol=1e-6, rtol=0)
 
 
 def test_only_rankers_are_served():
