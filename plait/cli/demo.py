@@ -28,7 +28,7 @@ def demo(
 
     from rich.console import Console
 
-    from plait.cli.ladder import ladder_table
+    from plait.cli.ladder import ladder_tables
     from plait.console.report import render_report
     from plait.pipelines.demo import DemoOptions, run_demo, write_demo_results
 
@@ -38,12 +38,12 @@ def demo(
     seconds = time.perf_counter() - started
     console = Console()
     console.print()
-    console.print(ladder_table(ladder))
+    console.print(ladder_tables(ladder))
     console.print("\nEverything above is [bold]simulated[/]: it proves the machine, not a market.")
     console.print(f"Done in {seconds:.0f} s. Look at:")
     console.print(f"  [bold]{page}[/]   the report: one page, opens in any browser")
     console.print(f"  plait evaluate {ladder.last_model} -w {folder} --by-scenario")
-    console.print(f"  plait serve -w {folder} --model {ladder.last_model}   then POST /v1/recommend; /docs explains")
+    console.print(f"  plait serve -w {folder} --model {ladder.last_model}   (its API: /openapi.json)")
     if result:
         for path in write_demo_results(report, ladder, seconds, size):
             console.print(f"written: {path}")

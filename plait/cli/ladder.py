@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from plait.evaluation import Difference, Estimate
+    from plait.evaluation.scores import MetricName
     from plait.pipelines.ladder import Ladder
+
+
+_SHOWN: "tuple[MetricName, ...]" = ("gauc", "logloss", "pcoc")
 
 
 def register(app: typer.Typer) -> None:
@@ -39,43 +43,37 @@ def ladder(
     chosen = tuple(seeds or [7])
     climbed = climb(open_project(workspace), seeds=chosen, bootstrap=bootstrap)
     console = Console()
-    console.print(ladder_table(climbed))
-    console.print("[dim]cumulative: against the rung above it in the table; alone: against the first. AUC, paired.[/]")
+    console.print(ladder_tables(climbed))
     if result is not None:
         flags = " ".join(f"--seed {seed}" for seed in chosen)
         command = f"plait ladder -w {workspace} {flags} --bootstrap {bootstrap}"
         console.print(f"written: {write_ladder(climbed, result, command)}")
 
 
-def ladder_table(climbed: "Ladder") -> "Table":
-    """The ladder as a table for the terminal."""
+def ladder_tables(climbed: "Ladder") -> "Group":
+    """The ladder for the terminal: what each rung reaches, and what it gains over others; fits 80 columns."""
+    from rich.console import Group
     from rich.table import Table
 
     simulated = " (simulated data)" if climbed.simulated else ""
-    seeds = ", ".join(map(str, climbed.seeds))
-    table = Table(
-        *("rung", "AUC", "cumulative", "alone", "GAUC", "logloss", "NE", "PCOC", "train s", "p99 ms"),
-        title=f"Ladder of {climbed.workspace}{simulated}, seeds {seeds}",
-        box=None,
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
+    title = f"Ladder of {climbed.workspace}{simulated}, seeds {', '.join(map(str, climbed.seeds))}"
+    reached = Table("rung", "AUC", "GAUC", "logloss", "PCOC", "train s", "p99 ms", title=title, box=None)
+    gained = Table("AUC gained", "cumulative", "alone", box=None)
+    for table in (reached, gained):
+        for column in table.columns[1:]:
+            column.justify = "right"
     for outcome in climbed.rungs:
-        metrics = outcome.estimates
-        table.add_row(
-            outcome.rung.name,
-            _estimate(metrics["auc"]),
-            _difference(outcome.cumulative.overall["auc"] if outcome.cumulative else None),
-            _difference(outcome.alone.overall["auc"] if outcome.alone else None),
-            *(f"{metrics[name].value:.4f}" for name in ("gauc", "logloss", "normalised_entropy", "pcoc")),
-            f"{outcome.train_seconds:.0f}",
-            f"{outcome.serve_p99_ms:.1f}",
-        )
+        metrics, name = outcome.estimates, outcome.rung.name
+        values = (f"{metrics[key].value:.4f}" for key in _SHOWN)
+        costs = (f"{outcome.train_seconds:.0f}", f"{outcome.serve_p99_ms:.1f}")
+        reached.add_row(name, _estimate(metrics["auc"]), *values, *costs)
+        if outcome.cumulative and outcome.alone:
+            gained.add_row(name, *(_difference(one.overall["auc"]) for one in (outcome.cumulative, outcome.alone)))
     if climbed.oracle is not None:
         scores = climbed.oracle.overall
-        values = (f"{scores.metric(name).value:.4f}" for name in ("gauc", "logloss", "normalised_entropy", "pcoc"))
-        table.add_row("oracle", _estimate(scores.auc), "", "", *values, "", "")
-    return table
+        reached.add_row("oracle", _estimate(scores.auc), *(f"{scores.metric(key).value:.4f}" for key in _SHOWN))
+    note = "cumulative: against the rung above it in the table; alone: against the first. Paired, 95 %."
+    return Group(reached, "", gained, f"[dim]{note}[/]")
 
 
 def _estimate(estimate: "Estimate") -> str:
@@ -84,9 +82,7 @@ def _estimate(estimate: "Estimate") -> str:
     return f"{estimate.value:.4f} [dim]±{(estimate.high - estimate.low) / 2:.4f}[/]"
 
 
-def _difference(difference: "Difference | None") -> str:
-    if difference is None:
-        return ""
+def _difference(difference: "Difference") -> str:
     if difference.low is None or difference.high is None:
         return f"{difference.difference:+.4f}"
     style = "green" if difference.low > 0 else "red" if difference.high < 0 else "dim"
