@@ -99,12 +99,7 @@ def train_model(
     model = build_model(chosen.model, dataset.spec, dataset.item_fields_VI)
     done = _finished(run)
     if done is None:
-        if start is not None:
-            start_from_weights(model, start.model.state_dict(), freeze=chosen.training.freeze_start)
-        result = train(dataset, model, chosen.training, run, resume=resume)
-        version = None
-        shutil.rmtree(run / "checkpoints", ignore_errors=True)
-        _note(run, result, version)
+        result, version = _train_in(run, dataset, model, chosen, start, resume=resume), None
     else:
         result, version = done
         model.load_state_dict(load_tensors(run / BEST_FILE))
@@ -121,6 +116,18 @@ def train_model(
         reused=done is not None,
         seconds=result.seconds + (start.seconds if start is not None else 0.0),
     )
+
+
+def _train_in(
+    run: Path, dataset: EncodedDataset, model: nn.Module, recipe: Recipe, start: TrainedModel | None, *, resume: bool
+) -> TrainingResult:
+    """Train to the end; the folder then holds the best weights, the log and the result."""
+    if start is not None:
+        start_from_weights(model, start.model.state_dict(), freeze=recipe.training.freeze_start)
+    result = train(dataset, model, recipe.training, run, resume=resume)
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    _note(run, result, None)
+    return result
 
 
 def _train_start(project: Project, recipe: Recipe, starts: Mapping[str, str], *, resume: bool) -> TrainedModel | None:
