@@ -92,6 +92,15 @@ class ArtifactStore:
         return path
 
 
+def inputs_of(folder: Path) -> dict[str, Any] | None:
+    """What a finished artifact was built from; None where there is none."""
+    done = folder / _DONE
+    if not done.exists():
+        return None
+    inputs: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+    return inputs
+
+
 def _make_aside(final: Path, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> None:
     unfinished = final.with_name(final.name + ".partial")
     unfinished.mkdir(exist_ok=True)

@@ -32,6 +32,7 @@ ROWS_PER_BUCKET = 500_000
 """Rows of a bucket, about: what bounds memory, and what keeps sorts and searches within the processor's caches."""
 
 _WORK = "_work"
+_SUMMARY_FILE = "summary.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,12 @@ def build_samples(
         _build_through_disk(job)
     _write_summary(job)
     shutil.rmtree(out / _WORK)
+
+
+def read_summary(samples: Path) -> dict[str, Any]:
+    """What `build_samples` counted: objectives, cuts, rows, and per split and objective mature and positive labels."""
+    summary: dict[str, Any] = json.loads((samples / _SUMMARY_FILE).read_text(encoding="utf-8"))
+    return summary
 
 
 _TABLES = (TableName.EXPOSURES, TableName.BEHAVIOURS)
@@ -256,7 +263,7 @@ def _write_summary(job: _Job) -> None:
         "parts": job.buckets,
     }
     write_atomically(
-        job.out / "summary.json", json.dumps({**facts, **total}, indent=1, sort_keys=True, ensure_ascii=False)
+        job.out / _SUMMARY_FILE, json.dumps({**facts, **total}, indent=1, sort_keys=True, ensure_ascii=False)
     )
 
 

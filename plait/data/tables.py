@@ -11,7 +11,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from plait.config import TableSettings, Workspace, nearest
-from plait.data.conversion import Kind, convert
+from plait.data.conversion import Kind
 from plait.errors import DataError
 from plait.schema import TABLES, Meaning, TableName
 
@@ -120,30 +120,6 @@ def open_table(root: Path, workspace: Workspace, name: TableName) -> RawTable:
     present = {column for columns in dtypes.values() for column in columns}
     kinds = {column: kind for column, kind in kinds.items() if column in present}
     return RawTable(name, tuple(files), kinds, names, dtypes)
-
-
-def scan_table(root: Path, workspace: Workspace, name: TableName) -> pl.LazyFrame:
-    """Table `name` lazily, unchecked: the columns Plait keeps, typed file by file, times in epoch milliseconds.
-
-    Ids become Int64 where the file holds integers and String otherwise; values that cannot be read are null.
-
-    Raises:
-        DataError: a file is missing, or a required column is, or a column can never hold what it should.
-    """
-    table = open_table(root, workspace, name)
-    frames = []
-    for file in table.files:
-        frame = pl.scan_csv(file, infer_schema_length=10_000) if is_csv(file) else pl.scan_parquet(file)
-        schema = frame.collect_schema()
-        frames.append(
-            frame.select(pl.col(table.names[column]).alias(column) for column in table.dtypes[file]).with_columns(
-                convert(column, dtype, kind, integer_ids=dtype.is_integer(), unit=workspace.time_unit)
-                for column, kind in table.kinds.items()
-                if column in table.dtypes[file]
-                for dtype in [schema[table.names[column]]]
-            )
-        )
-    return pl.concat(frames, how="diagonal")
 
 
 def _declared(settings: TableSettings) -> dict[str, Kind]:

@@ -1,10 +1,9 @@
 """Clean tables into exposure samples and user samples."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from plait.data.samples import build_samples
+from plait.data.samples import build_samples, read_summary
 from plait.data.splits import SPLITS
 from plait.pipelines.check import checked_tables
 from plait.pipelines.project import Project
@@ -49,7 +48,7 @@ class SampleCount:
 
 def sample_counts(folder: Path) -> list[SampleCount]:
     """The counts that `summary.json` keeps, a row per split and objective, in time and file order."""
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    summary = read_summary(folder)
     rows: list[SampleCount] = []
     for split in (split.value for split in SPLITS if split.value in summary["splits"]):
         part = summary["splits"][split]

@@ -1,6 +1,5 @@
 """The serving stage: what a server needs beside a model, and the server itself."""
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import torch
 import uvicorn
 
 from plait.config import ServingSettings
+from plait.data.artifacts import inputs_of
 from plait.errors import ArtifactError
 from plait.features.dataset import EncodedDataset
 from plait.pipelines.project import Project
@@ -55,10 +55,9 @@ def served_data(project: Project, registered: RegisteredModel) -> ServedData:
     """
     derived = project.hidden / "derived"
     encoded = derived / "encoded" / registered.manifest.data_fingerprint
-    done = encoded / "_done.json"
-    if not registered.manifest.data_fingerprint or not done.exists():
+    made_of = inputs_of(encoded) if registered.manifest.data_fingerprint else None
+    if made_of is None:
         raise ArtifactError(f"{registered.reference}: its data ({encoded}) is not there; train the model again")
-    made_of = json.loads(done.read_text(encoding="utf-8"))
     samples, tables = derived / "samples" / made_of["samples"], derived / "tables" / made_of["tables"]
     settings = RetrievalSettings()
     inputs = {

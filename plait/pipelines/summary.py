@@ -1,11 +1,11 @@
 """How much data a workspace holds, for a report."""
 
 import datetime
-import json
 from pathlib import Path
 
 import polars as pl
 
+from plait.data.samples import read_summary
 from plait.pipelines.project import Project
 from plait.pipelines.report_data import DataSummary, ObjectiveCount
 from plait.schema import Columns as C
@@ -14,7 +14,7 @@ from plait.schema import TableName
 
 def summarise_data(project: Project, tables: Path, samples: Path) -> DataSummary:
     """Counts of the clean tables and of the samples built from them."""
-    summary = json.loads((samples / "summary.json").read_text(encoding="utf-8"))
+    summary = read_summary(samples)
     first, last = (
         pl.scan_parquet(tables / TableName.EXPOSURES / "*.parquet")
         .select(pl.col(C.TIME).min().alias("first"), pl.col(C.TIME).max().alias("last"))

@@ -10,9 +10,10 @@ import pytest
 
 from plait.config import ObjectiveSettings, ScenarioSettings, TableSettings, Workspace
 from plait.data.conversion import convert, is_whole_number
-from plait.data.tables import open_table, scan_table, table_files
+from plait.data.tables import open_table, table_files
 from plait.errors import DataError
 from plait.schema import TableName
+from plait.testing.raw_tables import scan_table
 
 DAY = 1_704_067_200
 """1 January 2024, 00:00 UTC, in seconds since the epoch."""

@@ -8,9 +8,9 @@ import pytest
 from plait.config import load_workspace
 from plait.data.inspection import inspect_folder
 from plait.data.inspection.meanings import guess_meaning, time_unit
-from plait.data.tables import scan_table
 from plait.errors import ConfigError, DataError
 from plait.pipelines.initialise import initialise
+from plait.testing.raw_tables import scan_table
 
 NOW_S = 1_700_000_000
 

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from plait.config import Workspace, load_workspace
-from plait.data.tables import scan_table
 from plait.schema import Meaning, TableName
 from plait.simulation.explain import explain
 from plait.simulation.world import START
+from plait.testing.raw_tables import scan_table
 
 CHINESE = re.compile(r"[一-鿿]")
 

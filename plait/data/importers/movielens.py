@@ -6,7 +6,7 @@ import polars as pl
 
 from plait.config import ActionSettings, ObjectiveSettings, ScenarioSettings, SplitSettings, TableSettings, Workspace
 from plait.data.importers.contract import Draft
-from plait.data.importers.lines import LINE
+from plait.data.importers.lines import LINE, Field, Layout
 from plait.data.importers.writing import WorkspaceWriter
 from plait.schema import Columns as C
 from plait.schema import Meaning, TableName
@@ -17,6 +17,20 @@ WHOLE_STAR_EDGES = (1.5, 2.5, 3.5, 4.5)
 HALF_STAR_EDGES = (0.75, 1.25, 1.75, 2.25, 2.75, 3.25, 3.75, 4.25, 4.75)
 
 _ITEM_COLUMNS = {"year": Meaning.NUMBER, "genres": Meaning.TEXT}
+
+
+def ratings_layout(separator: str) -> Layout:
+    """The four columns of a ratings file without a header."""
+    return Layout(
+        (
+            Field(C.USER_ID, "integer", required=True),
+            Field(C.ITEM_ID, "integer", required=True),
+            Field("rating", "number", required=True),
+            Field("seconds", "integer", required=True),
+        ),
+        separator,
+        encoding="latin-1",
+    )
 
 
 def write_ratings(writer: WorkspaceWriter, ratings: pl.DataFrame) -> None:

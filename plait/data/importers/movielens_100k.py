@@ -34,16 +34,7 @@ GENRES = (
 )
 """The order of the flags in `u.item`."""
 
-_RATINGS = Layout(
-    (
-        Field(C.USER_ID, "integer", required=True),
-        Field(C.ITEM_ID, "integer", required=True),
-        Field("rating", "number", required=True),
-        Field("seconds", "integer", required=True),
-    ),
-    "\t",
-    encoding="latin-1",
-)
+_RATINGS = movielens.ratings_layout("\t")
 _FILMS = Layout(
     (
         Field(C.ITEM_ID, "integer", required=True),

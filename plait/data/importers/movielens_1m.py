@@ -36,16 +36,7 @@ OCCUPATIONS = (
     "writer",
 )
 
-_RATINGS = Layout(
-    (
-        Field(C.USER_ID, "integer", required=True),
-        Field(C.ITEM_ID, "integer", required=True),
-        Field("rating", "number", required=True),
-        Field("seconds", "integer", required=True),
-    ),
-    "::",
-    encoding="latin-1",
-)
+_RATINGS = movielens.ratings_layout("::")
 _FILMS = Layout(
     (Field(C.ITEM_ID, "integer", required=True), Field("title", required=True), Field("genres")),
     "::",
