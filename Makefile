@@ -21,6 +21,7 @@ help:
 	@echo "make clean   remove the environment and everything generated"
 
 setup: $(READY)
+	@echo "$(VENV) is ready"
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
