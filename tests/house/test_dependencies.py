@@ -14,6 +14,8 @@ PACKAGE = Path(plait.__file__).parent
 PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
 COMES_WITH = {"starlette": "fastapi", "pydantic-core": "pydantic", "markupsafe": "jinja2"}
 """Imported directly, though the other one decides on the version."""
+FOUND_BY = {"uvloop": "uvicorn", "httptools": "uvicorn"}
+"""Never imported: the other one is faster where they are installed."""
 
 
 def plain(name: str) -> str:
@@ -56,9 +58,10 @@ def test_what_is_declared_is_used():
     for name, owners in packages_distributions().items():
         for owner in owners:
             modules.setdefault(plain(owner), set()).add(name)
-    wanted = declared() | declared(extra="simulation")
+    wanted = (declared() | declared(extra="simulation")) - set(FOUND_BY)
     unused = [name for name in wanted if not any(re.search(rf"\b{module}\b", text) for module in modules[name])]
     assert not unused
+    assert set(FOUND_BY.values()) <= declared()
 
 
 def test_every_data_file_is_packaged():
