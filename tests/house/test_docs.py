@@ -6,7 +6,9 @@ import runpy
 from pathlib import Path
 
 import pytest
+import typer
 
+from plait.cli.app import register_commands
 from plait.config import workspace
 from plait.pipelines.results import results_page
 
@@ -14,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")])
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+COMMAND_LINE = typer.main.get_command(register_commands())
 SETTINGS = [
     getattr(workspace, name) for name in sorted(vars(workspace)) if name.endswith("Settings") and name != "Settings"
 ]
@@ -54,6 +57,38 @@ def test_every_page_is_reachable_from_the_readme():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     lost = [page.name for page in DOCS.glob("*.md") if f"docs/{page.name}" not in readme]
     assert not lost, f"README.md links to no {', '.join(lost)}"
+
+
+def test_every_folder_has_a_line_in_the_architecture():
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    folders = [path.name for path in (ROOT / "plait").iterdir() if path.is_dir() and any(path.glob("[!_.]*"))]
+    assert "serving" in folders
+    assert not [name for name in folders if f"`{name}/`" not in page]
+
+
+def options(path: tuple[str, ...]) -> set[str] | None:
+    """Every option of `plait PATH...`; None where there is no such command."""
+    command = COMMAND_LINE
+    for name in path:
+        command = getattr(command, "commands", {}).get(name)
+        if command is None:
+            return None
+    return {option for each in command.params for option in (*each.opts, *each.secondary_opts)} | {"--help"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_on_pages_exist(page: Path):
+    """Every line of a code block that begins with `plait`, up to a comment or a pipe: its command and its options."""
+    wrong = []
+    for block in re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M):
+        for line in re.findall(r"^plait .*", block.replace("\\\n", " "), flags=re.M):
+            words = re.split(r" {2,}#| # |\s[|>;&]|  ", line)[0].split()[1:]
+            place = 2 if len(words) > 1 and options(tuple(words[:2])) else 1
+            known = options(tuple(words[:place])) if not words[0].startswith("-") else options(())
+            used = {word.split("=")[0] for word in words if word.startswith("-")}
+            if known is None or used - known:
+                wrong.append(line)
+    assert not wrong
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
