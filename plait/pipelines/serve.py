@@ -27,6 +27,10 @@ from plait.telemetry import console
 
 _VERSION = 1
 """Raised when what `build_retrieval` writes changes."""
+_KEEP_ALIVE_S = 75
+"""Longer than clients and proxies keep idle connections, so that none is closed under a request on its way."""
+_WORKERS = 1
+"""One ranking at a time: two at once take the interpreter from each other, and both end later."""
 _SWITCH_S = 0.001
 """How long a thread may keep the interpreter while another wants it; Python's 5 ms is a tenth of the deadline."""
 
@@ -109,7 +113,7 @@ def engine_loader(project: Project, settings: ServingSettings) -> Callable[[str]
 def create_service(project: Project, settings: ServingSettings) -> Service:
     """The service of a workspace: state from the journal, log where it is wanted; the model is loaded at its start."""
     return Service(
-        ServiceSettings(settings.deadline_ms, settings.max_k, served_model(project, settings)),
+        ServiceSettings(settings.deadline_ms, settings.max_k, served_model(project, settings), workers=_WORKERS),
         engine_loader(project, settings),
         UserStates(project.hidden / "state" / "behaviours.jsonl"),
         request_log=RequestLog(project.hidden / "requests") if settings.request_log else None,
@@ -142,4 +146,5 @@ def run_server(project: Project, options: ServerOptions) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=10,
+        timeout_keep_alive=_KEEP_ALIVE_S,
     )

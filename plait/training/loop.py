@@ -114,6 +114,8 @@ class _Run:
         try:
             with _interruptible(self), progress("train", total) as advance:
                 advance(at.step)
+                if self.config.start_from is not None and at.best_value is None:
+                    self._evaluate()  # what the run starts from is the first candidate for the best weights
                 while at.epoch < self.config.epochs and at.worse < self.config.patience:
                     self._epoch(advance)
                     if at.worse < self.config.patience:
