@@ -62,7 +62,6 @@ class ServeMeasurement:
             "p50_ms": Metric(load.percentile_ms(50), unit="ms"),
             "p95_ms": Metric(load.percentile_ms(95), unit="ms"),
             "p99_ms": Metric(load.percentile_ms(99), unit="ms"),
-            "max_ms": Metric(load.percentile_ms(100), unit="ms"),
             "qps": Metric(load.achieved_qps, unit="requests/s"),
             "errors": Metric(load.errors, unit="requests"),
             "degraded": Metric(float(load.degraded_R.mean()), unit="share"),
