@@ -183,7 +183,7 @@ def _aside(folder: Path) -> Iterator[Path]:
     """A fresh folder beside the versions, gone at the end unless it was renamed; those of killed processes go too."""
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(f"{_ASIDE}*"):
-        if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+        if _is_abandoned(left):
             shutil.rmtree(left, ignore_errors=True)
     aside = folder / f"{_ASIDE}{uuid.uuid4().hex}"
     aside.mkdir()
@@ -191,6 +191,13 @@ def _aside(folder: Path) -> Iterator[Path]:
         yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_abandoned(aside: Path) -> bool:
+    try:
+        return time.time() - aside.stat().st_mtime > _ABANDONED_SECONDS
+    except FileNotFoundError:  # another process finished with it in this moment
+        return False
 
 
 def _copy(source: Path, target: Path) -> str:

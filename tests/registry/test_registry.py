@@ -178,6 +178,13 @@ def test_aliases_that_mean_something_else_are_refused(registry: Registry, files:
         registry.set_alias("ranker", alias, 1)
 
 
+def test_a_folder_that_is_gone_when_it_is_looked_at_is_no_matter(registry: Registry, files: dict[str, Path]):
+    """Another process may finish its version between the listing and the look: here as a link that leads nowhere."""
+    (registry.root / "ranker").mkdir(parents=True)
+    (registry.root / "ranker" / ".unfinished-0").symlink_to(registry.root / "gone")
+    assert registry.register("ranker", files, MANIFEST) == 1
+
+
 def _register_many(root: Path, weights: Path, mark: str) -> None:
     registry = Registry(root)
     for _ in range(8):
