@@ -51,7 +51,7 @@ class FeatureTables:
         return cls(spec, *(EntityTable.load(tables, source) for source in ("user", "item", "creative")))
 
     @cached_property
-    def item_fields_VI(self) -> NDArray[np.int32]:  # noqa: N802 (a shape suffix)
+    def item_fields_VI(self) -> NDArray[np.int32]:
         """Codes of the item fields by item code; row 0 is the unknown item."""
         return self.items.codes_by_id_code()
 

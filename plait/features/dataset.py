@@ -44,7 +44,7 @@ class EncodedDataset:
         return self.tables.spec
 
     @property
-    def item_fields_VI(self) -> NDArray[np.int32]:  # noqa: N802 (a shape suffix)
+    def item_fields_VI(self) -> NDArray[np.int32]:
         """Codes of the item fields by item code, for the items of a sequence."""
         return self.tables.item_fields_VI
 

@@ -8,7 +8,7 @@ from plait.models.batch import Batch
 from plait.models.config import HstuConfig, SequenceConfig
 from plait.models.ranker import Layout
 from plait.models.trunk import Head, Trunk, TrunkOutput
-from plait.nn.hstu import HstuEncoder
+from plait.nn.hstu import EventClock, HstuEncoder, HstuSizes
 from plait.nn.jagged import share_passes
 from plait.nn.mlp import MLP
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
@@ -111,7 +111,18 @@ class UserState(nn.Module):
         self.gap = nn.Embedding(TIME_BUCKETS, config.width)
         for table in (self.action, self.scenario, self.gap):
             nn.init.normal_(table.weight, std=0.02)
-        self.encoder = HstuEncoder(config.width, config.heads, config.blocks, config.dropout, config.max_events)
+        per_head = config.width // config.heads
+        self.encoder = HstuEncoder(
+            HstuSizes(
+                width=config.width,
+                heads=config.heads,
+                query_width=per_head,
+                value_width=per_head,
+                blocks=config.blocks,
+                max_events=config.max_events,
+                dropout=config.dropout,
+            )
+        )
         self.nothing_D = nn.Parameter(torch.zeros(config.width))
         self.norm = nn.LayerNorm(config.width)
 
@@ -120,19 +131,20 @@ class UserState(nn.Module):
         passes = share_passes(batch.history_offsets_U1, batch.user_B, batch.before_B, self.max_events)
         if passes.windows.length == 0:
             return self.nothing_D.expand(len(batch), -1)
-        rows_PL = passes.windows.rows_WL
-        state_PLD = self.encoder(self._tokens(batch, trunk, rows_PL), batch.history_time_N[rows_PL])
-        last_B = passes.pass_B * rows_PL.shape[1] + (passes.seen_B - 1).clamp(min=0)
-        state_BD: Tensor = self.norm(state_PLD.flatten(0, 1)[last_B])
+        row_N, offsets_P1 = passes.windows.flat()
+        clock = EventClock(offsets_P1, batch.history_time_N[row_N])
+        state_ND = self.encoder(self._tokens(batch, trunk, row_N, clock), clock)
+        last_B = (offsets_P1[passes.pass_B] + passes.seen_B - 1).clamp(min=0)
+        state_BD: Tensor = self.norm(state_ND[last_B])
         return torch.where((passes.seen_B == 0)[:, None], self.nothing_D, state_BD)
 
-    def _tokens(self, batch: Batch, trunk: TrunkOutput, rows_PL: Tensor) -> Tensor:
-        time_PL = batch.history_time_N[rows_PL]
-        gap_PL = time_bucket(torch.diff(time_PL, dim=1, prepend=time_PL[:, :1]))
-        item_PLD = nn.functional.embedding(trunk.slot_N[rows_PL], self.item(trunk.items_ME))
-        action_PLD = self.action(batch.history_action_N[rows_PL])
-        token_PLD: Tensor = item_PLD + action_PLD + self.scenario(batch.history_scenario_N[rows_PL]) + self.gap(gap_PL)
-        return token_PLD
+    def _tokens(self, batch: Batch, trunk: TrunkOutput, row_N: Tensor, clock: EventClock) -> Tensor:
+        time_N = batch.history_time_N[row_N]
+        gap_N = time_bucket(torch.diff(time_N, prepend=time_N[:1])).masked_fill_(clock.place_N == 0, 0)
+        item_ND = nn.functional.embedding(trunk.slot_N[row_N], self.item(trunk.items_ME))
+        action_ND = self.action(batch.history_action_N[row_N])
+        token_ND: Tensor = item_ND + action_ND + self.scenario(batch.history_scenario_N[row_N]) + self.gap(gap_N)
+        return token_ND
 
 
 def _age_of_last_event(batch: Batch) -> Tensor:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,11 @@ class Windows:
     def length(self) -> int:
         """The longest stretch."""
         return self.rows_WL.shape[1]
+
+    def flat(self) -> tuple[Tensor, Tensor]:
+        """The windows one behind the other: rows in the flat array `[M]`, and where each window begins `[W + 1]`."""
+        offsets_W1 = nn.functional.pad(self.valid_WL.sum(1).cumsum(0), (1, 0))
+        return self.rows_WL[self.valid_WL], offsets_W1
 
 
 def cut(first_W: Tensor, count_W: Tensor) -> Windows:

@@ -2,11 +2,9 @@ import math
 
 import pytest
 import torch
-from torch.nn import functional
 
 from plait.nn.cross import CrossNetwork
 from plait.nn.embedding import FieldTable, compact, hide_codes
-from plait.nn.hstu import HstuBlock, HstuEncoder
 from plait.nn.jagged import last_events, share_passes
 from plait.nn.target_attention import TargetAttention, weighted_sum
 from plait.nn.time_buckets import time_bucket
@@ -93,54 +91,3 @@ def test_target_attention_is_the_factorised_published_unit(shared):
         torch.testing.assert_close(weight_BL[index, :5], expected_L)
         assert weight_BL[index, 5:].tolist() == [0.0, 0.0]
     torch.testing.assert_close(weighted_sum(weight_BL, key_WLD), weight_BL @ key_LD)
-
-
-def hstu_block_by_loops(block: HstuBlock, state_LD: torch.Tensor, time_L: torch.Tensor) -> torch.Tensor:
-    """The layer as the paper writes it, one pair of events at a time."""
-    length, width = state_LD.shape
-    projected = functional.silu(functional.layer_norm(state_LD, (width,)) @ block.project.weight.T)
-    gate, value, query, key = projected.split(width, 1)
-    per_head = width // block.heads
-    mixed = torch.zeros(length, width)
-    for head in range(block.heads):
-        part = slice(head * per_head, (head + 1) * per_head)
-        for i in range(length):
-            for j in range(i + 1):
-                seconds = max(1.0, abs(float(time_L[i] - time_L[j])) / 1000)
-                rab = block.distance_bias[i - j] + block.time_bias[math.floor(math.log(seconds) / 0.301)]
-                score = functional.silu(query[i, part] @ key[j, part] + rab) / block.max_events
-                mixed[i, part] += score * value[j, part]
-    return block.output(gate * functional.layer_norm(mixed, (width,))) + state_LD
-
-
-def test_hstu_block_is_the_published_layer():
-    torch.manual_seed(0)
-    encoder = HstuEncoder(width=6, heads=2, blocks=1, dropout=0.5, max_events=9).eval()
-    block = encoder.blocks[0]
-    block.distance_bias.data.normal_()
-    block.time_bias.data.normal_()
-    block.project.weight.data.normal_()
-    state_LD = torch.randn(5, 6)
-    time_L = torch.tensor([0, 1_500, 60_000, 60_000, 90_000_000])
-    expected_LD = hstu_block_by_loops(block, state_LD, time_L)
-    torch.testing.assert_close(encoder(state_LD[None], time_L[None])[0], expected_LD)
-
-
-def test_hstu_gradients_of_the_biases():
-    """The biases' gradient by weighted counts equals that of plain indexing."""
-    torch.manual_seed(0)
-    encoder = HstuEncoder(width=4, heads=1, blocks=1, dropout=0.0, max_events=9)
-    state_ULD, time_UL = torch.randn(2, 5, 4), torch.randint(0, 10**6, (2, 5)).sort(1).values
-    encoder(state_ULD, time_UL).square().sum().backward()
-    block = encoder.blocks[0]
-    for bias in (block.time_bias, block.distance_bias):
-        assert bias.grad is not None
-        index = int(bias.grad.abs().argmax())
-        nudge = torch.zeros_like(bias).index_fill_(0, torch.tensor([index]), 1e-2)
-        sums = []
-        for sign in (1, -1):
-            bias.data += sign * nudge
-            with torch.no_grad():
-                sums.append(float(encoder(state_ULD, time_UL).double().square().sum()))
-            bias.data -= sign * nudge
-        assert (sums[0] - sums[1]) / 2e-2 == pytest.approx(float(bias.grad[index]), rel=2e-2)
