@@ -12,7 +12,7 @@ import plait
 
 PACKAGE = Path(plait.__file__).parent
 PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
-COMES_WITH = {"starlette": "fastapi", "pydantic-core": "pydantic", "markupsafe": "jinja2"}
+COMES_WITH = {"starlette": "fastapi", "pydantic-core": "pydantic", "markupsafe": "jinja2", "llvmlite": "numba"}
 """Imported directly, though the other one decides on the version."""
 FOUND_BY = {"uvloop": "uvicorn", "httptools": "uvicorn"}
 """Never imported: the other one is faster where they are installed."""

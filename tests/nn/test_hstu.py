@@ -6,8 +6,9 @@ import hstu_reference as reference
 import pytest
 import torch
 
-from plait.nn.hstu import EventClock, HstuEncoder, HstuLayer, HstuSizes, hstu_attention
+from plait.nn.hstu import EventClock, HstuEncoder, HstuLayer, HstuSizes, attention_version, hstu_attention
 from plait.nn.hstu.clock import next_times, running_maximum
+from plait.nn.hstu.cpu import cut, plan_of
 
 MAX_EVENTS = 40
 LENGTHS = [0, 1, 40, 3, 0, 17, 33]
@@ -146,3 +147,80 @@ def test_what_does_not_fit_is_refused():
         EventClock(torch.tensor([0, 3]), torch.zeros(4, dtype=torch.long))
     with pytest.raises(ValueError, match="blocks is 0"):
         HstuSizes(4, 1, 4, 4, blocks=0, max_events=2)
+
+
+@pytest.fixture
+def threads():
+    """Sets PyTorch's number of threads, and puts it back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def run_version(version, leaves, lengths, time_N, upstream):
+    leaves = [leaf.clone().requires_grad_() for leaf in leaves]
+    with attention_version(version):
+        out = hstu_attention(
+            *leaves[:3],
+            EventClock(offsets(lengths), time_N),
+            distance_bias_P=leaves[3],
+            time_bias_Z=leaves[4],
+            max_events=max(lengths),
+        )
+    out.backward(upstream)
+    return [out.detach(), *(leaf.grad for leaf in leaves)]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("lengths", [[700], [3, 520, 0, 300, 9], [256, 257, 1]])
+def test_long_sequences_over_tiles_and_threads(threads, count, lengths):
+    """Sequences longer than a tile, divided among threads: the same as plain PyTorch."""
+    threads(count)
+    leaves = inputs(lengths, 2, 7, 5)
+    leaves[3] = torch.randn(max(lengths), generator=torch.Generator().manual_seed(2))
+    time_N, upstream = times(lengths), torch.randn(sum(lengths), 2, 5, generator=torch.Generator().manual_seed(3))
+    fast, plain = (run_version(version, leaves, lengths, time_N, upstream) for version in ("fast", "plain"))
+    for found, wanted in zip(fast, plain, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=2e-4, atol=1e-4)
+    again = run_version("fast", leaves, lengths, time_N, upstream)
+    assert all(torch.equal(a, b) for a, b in zip(fast, again, strict=True))
+
+
+def test_pieces_cover_every_row_once():
+    for lengths in ([700], [0, 0], [1] * 50, [3, 520, 0, 300, 9]):
+        pieces = list(cut(offsets(lengths).numpy(), 4))
+        rows = [row for piece in pieces for row in range(piece.first, piece.last)]
+        assert rows == list(range(sum(lengths)))
+        for piece in pieces:
+            start = int(offsets(lengths)[piece.user])
+            assert start <= piece.first < start + lengths[piece.user]
+            assert piece.shared == (piece.first > start)
+    assert len(list(cut(offsets([700]).numpy(), 4))) == 4
+
+
+def test_time_runs_are_the_buckets_of_all_pairs():
+    lengths = [0, 30, 1, 17]
+    clock = EventClock(offsets(lengths), times(lengths), times(lengths) + 5_000)
+    runs = plan_of(clock).runs
+    for row, place in enumerate(clock.place_N.tolist()):
+        here, buckets = 129 * row, []
+        while len(buckets) <= place:
+            buckets += [int(runs.bucket_R[here])] * (int(runs.end_R[here]) - len(buckets))
+            here += 1
+        first = row - place
+        times_of = clock.column_time_N[first : row + 1].tolist()
+        assert buckets == [reference.bucket(int(clock.row_time_N[row]) - time) for time in times_of]
+
+
+def test_a_bias_shorter_than_a_sequence_is_refused():
+    query, key, value, distance_P, _ = inputs([5], 1, 2, 2)
+    with pytest.raises(ValueError, match="5 events, expected at most the 4"):
+        hstu_attention(
+            query,
+            key,
+            value,
+            EventClock(torch.tensor([0, 5]), torch.arange(5)),
+            distance_bias_P=distance_P[:4],
+            time_bias_Z=None,
+            max_events=5,
+        )

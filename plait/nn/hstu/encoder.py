@@ -86,13 +86,10 @@ class HstuLayer(nn.Module):
         """U `[N, H * V]`, V `[N, H, V]`, Q and K `[N, H, K]` of events."""
         sizes = self.sizes
         projected = functional.silu(self.project(functional.layer_norm(state_ND, (sizes.width,))))
-        gate_NM, value_NM, query_NM, key_NM = torch.split(projected, self.parts, dim=1)
-        return (
-            gate_NM,
-            value_NM.unflatten(1, (sizes.heads, sizes.value_width)),
-            query_NM.unflatten(1, (sizes.heads, sizes.query_width)),
-            key_NM.unflatten(1, (sizes.heads, sizes.query_width)),
-        )
+        gate_NM, value_NM, query_NM, key_NM = projected.split_with_sizes(self.parts, dim=1)
+        by_query = (-1, sizes.heads, sizes.query_width)
+        value_NHV = value_NM.view(-1, sizes.heads, sizes.value_width)
+        return gate_NM, value_NHV, query_NM.view(by_query), key_NM.view(by_query)
 
     def finish(self, state_ND: Tensor, gate_NM: Tensor, mixed_NHV: Tensor) -> Tensor:
         """The layer's output from what attention mixed."""

@@ -1,0 +1,262 @@
+"""HSTU attention on the CPU: one operator with its gradients, over jagged batches, on every core.
+
+Memory grows with the events; the pairs of a batch are never held. Numba compiles the kernels at first use and keeps
+them beside this file.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plait.nn.hstu.clock import EventClock
+from plait.nn.hstu.tiles import BLOCK, Heads, Rows, backward_rows, forward_rows
+from plait.nn.hstu.time_runs import TimeRuns, find_runs
+
+_PIECES_PER_THREAD = 4
+"""Pieces that a thread's share of a batch is cut into, so that no thread waits long for another."""
+_ROW_COST = 64
+"""What a row costs besides its columns, in columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows that one thread computes in one go."""
+
+    number: int
+    user: int
+    """The sequence of its first row."""
+    first: int
+    last: int
+    shared: bool
+    """An earlier piece has rows of the same sequence."""
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """A batch cut into pieces, and its time runs: the same for every layer."""
+
+    offsets_U1: NDArray[np.int64]
+    pieces: tuple[Piece, ...]
+    runs: TimeRuns
+
+
+def plan_of(clock: EventClock) -> BatchPlan:
+    """The plan of a batch for the present number of threads; made once per clock."""
+    threads = torch.get_num_threads()
+    plans: dict[int, BatchPlan] = clock.__dict__.setdefault("cpu_plans", {})
+    if threads not in plans:
+        offsets_U1 = clock.offsets_U1.numpy()
+        pieces = tuple(cut(offsets_U1, threads * _PIECES_PER_THREAD))
+        plans[threads] = BatchPlan(offsets_U1, pieces, _find_runs(clock, offsets_U1, pieces))
+    return plans[threads]
+
+
+def _find_runs(clock: EventClock, offsets_U1: NDArray[np.int64], pieces: Sequence[Piece]) -> TimeRuns:
+    runs = TimeRuns.empty(clock.events)
+    row_N, column_N = clock.row_time_N.numpy(), clock.column_time_N.numpy()
+
+    def find(piece: Piece) -> None:
+        find_runs(row_N, column_N, offsets_U1, piece.user, piece.first, piece.last, runs.end_R, runs.bucket_R)
+
+    on_all(find, pieces)
+    return runs
+
+
+def cut(offsets_U1: NDArray[np.int64], count: int) -> Iterator[Piece]:
+    """A batch as at most `count` pieces of about equal cost; a sequence is divided only if it is much of a piece.
+
+    Args:
+        offsets_U1: where each sequence begins.
+        count: how many pieces, at most.
+    """
+    length_U = np.diff(offsets_U1)
+    user_N = np.repeat(np.arange(len(length_U)), length_U)
+    cost_N = np.arange(len(user_N)) - offsets_U1[user_N] + _ROW_COST
+    done_N = np.cumsum(cost_N)
+    if not len(done_N):
+        return
+    piece = done_N[-1] / count
+    row_E = np.searchsorted(done_N, piece * np.arange(1, count))
+    user_E = user_N[row_E]
+    start_E, end_E = offsets_U1[user_E], offsets_U1[user_E + 1]
+    within_E = np.minimum(start_E + -(-(row_E - start_E) // BLOCK) * BLOCK, end_E)
+    is_long_E = (end_E - start_E) * ((end_E - start_E) / 2 + _ROW_COST) > piece / 2
+    first = number = 0
+    for last in np.unique(np.append(np.where(is_long_E, within_E, end_E), offsets_U1[-1])).tolist():
+        if last > first:
+            user = int(user_N[first])
+            yield Piece(number, user, first, last, shared=first > int(offsets_U1[user]))
+            first, number = last, number + 1
+
+
+@lru_cache(maxsize=4)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="hstu")
+
+
+def on_all(work: Callable[[Piece], None], pieces: Sequence[Piece]) -> None:
+    """Do the work of every piece, on as many threads as PyTorch uses."""
+    threads = torch.get_num_threads()
+    if threads == 1 or len(pieces) == 1:
+        for piece in pieces:
+            work(piece)
+    else:
+        list(_pool(threads).map(work, pieces))
+
+
+def cpu_attention(
+    query_NHK: Tensor,
+    key_NHK: Tensor,
+    value_NHV: Tensor,
+    clock: EventClock,
+    distance_bias_P: Tensor | None,
+    time_bias_Z: Tensor | None,
+    max_events: int,
+) -> Tensor:
+    """As `plait.nn.hstu.hstu_attention` with SiLU; float32 tensors on the CPU, the numbers of a row side by side."""
+    heads = [part if _rows_are_whole(part) else part.contiguous() for part in (query_NHK, key_NHK, value_NHV)]
+    mixed_NHV: Tensor = _Attention.apply(*heads, distance_bias_P, time_bias_Z, clock, max_events)  # type: ignore[no-untyped-call]
+    return mixed_NHV
+
+
+def _rows_are_whole(part_NHK: Tensor) -> bool:
+    return part_NHK.stride(2) == 1 and part_NHK.stride(1) == part_NHK.shape[2]
+
+
+class _Attention(torch.autograd.Function):
+    """`plait.nn.hstu.hstu_attention` with SiLU, in float32 on the CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        """Arguments: query, key, value, distance bias, time bias, clock, max_events."""
+        *tensors, clock, max_events = arguments
+        ctx.save_for_backward(*tensors)
+        ctx.plan, ctx.scale = plan_of(clock), np.float32(1 / max_events)
+        job = _Job(ctx.plan, ctx.scale, tensors)
+        out_NHV = torch.zeros(tensors[2].shape)
+        flat_out = _flat(out_NHV)
+        on_all(lambda piece: forward_rows(job.rows(piece), job.heads, flat_out), ctx.plan.pieces)
+        return out_NHV
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        """Gradients of the first five arguments."""
+        job = _Job(ctx.plan, ctx.scale, ctx.saved_tensors)
+        slopes = _Slopes(ctx.saved_tensors, job)
+        upstream = _flat(gradients[0].contiguous())
+        on_all(lambda piece: slopes.add(piece, upstream), ctx.plan.pieces)
+        return (*slopes.gathered(), None, None)
+
+
+class _Job:
+    """What the kernels are given: the tensors of a call as flat arrays."""
+
+    def __init__(self, plan: BatchPlan, scale: np.float32, tensors: Sequence[Any]) -> None:
+        query_NHK, key_NHK, value_NHV, distance_bias_P, time_bias_Z = tensors
+        self.plan, self.scale = plan, scale
+        self.heads = Heads(
+            *(_flat(query_NHK), query_NHK.stride(0)),
+            *(_flat(key_NHK), key_NHK.stride(0)),
+            *(_flat(value_NHV), value_NHV.stride(0)),
+            heads=query_NHK.shape[1],
+            query_width=query_NHK.shape[2],
+            value_width=value_NHV.shape[2],
+        )
+        nothing = np.zeros(0, np.float32)
+        self.distance_P = nothing if distance_bias_P is None else distance_bias_P.detach().flip(0).numpy()
+        self.time_Z = nothing if time_bias_Z is None else time_bias_Z.detach().numpy()
+
+    def rows(self, piece: Piece) -> Rows:
+        """The rows of a piece as the kernels take them."""
+        runs = self.plan.runs
+        return Rows(
+            self.plan.offsets_U1,
+            piece.user,
+            piece.first,
+            piece.last,
+            self.scale,
+            self.distance_P,
+            self.time_Z,
+            runs.end_R,
+            runs.bucket_R,
+        )
+
+
+class _Slopes:
+    """Gradients while they are summed up.
+
+    A piece writes to rows of its own. Keys and values of a sequence that an earlier piece has begun, and the biases,
+    are summed per piece and put together at the end, in the order of the pieces, so that runs repeat to the bit.
+    """
+
+    def __init__(self, tensors: Sequence[Any], job: _Job) -> None:
+        self.biases = tensors[3:]
+        self.job, pieces = job, len(job.plan.pieces)
+        self.tensors = [torch.zeros(part.shape) for part in tensors[:3]]
+        self.query, self.key, self.value = (_flat(tensor) for tensor in self.tensors)
+        self.distances = np.zeros((pieces, len(job.distance_P)), np.float32)
+        self.times = np.zeros((pieces, len(job.time_Z)), np.float32)
+        self.apart: dict[Piece, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+
+    def add(self, piece: Piece, upstream: NDArray[np.float32]) -> None:
+        """What the rows of one piece add."""
+        rest = piece
+        if piece.shared:
+            end = min(piece.last, int(self.job.plan.offsets_U1[piece.user + 1]))
+            start, heads = self._start(piece), self.job.heads
+            key = np.zeros((end - start) * heads.heads * heads.query_width, np.float32)
+            value = np.zeros((end - start) * heads.heads * heads.value_width, np.float32)
+            self.apart[piece] = (key, value)
+            self._run(replace(piece, last=end), upstream, key, value, start)
+            rest = replace(piece, user=piece.user + 1, first=end)
+        if rest.first < rest.last:
+            self._run(rest, upstream, self.key, self.value, 0)
+
+    def gathered(self) -> list[Tensor | None]:
+        """Gradients of query, key, value and the two biases."""
+        heads = self.job.heads
+        for piece in sorted(self.apart, key=lambda piece: piece.number):
+            for whole, part, width in zip(
+                (self.key, self.value), self.apart[piece], (heads.query_width, heads.value_width), strict=True
+            ):
+                at = self._start(piece) * heads.heads * width
+                whole[at : at + len(part)] += part
+        biases = (torch.from_numpy(self.distances.sum(0)).flip(0), torch.from_numpy(self.times.sum(0)))
+        return [*self.tensors, *(None if of is None else sum_ for of, sum_ in zip(self.biases, biases, strict=True))]
+
+    def _start(self, piece: Piece) -> int:
+        return int(self.job.plan.offsets_U1[piece.user])
+
+    def _run(
+        self,
+        piece: Piece,
+        upstream: NDArray[np.float32],
+        key: NDArray[np.float32],
+        value: NDArray[np.float32],
+        shift: int,
+    ) -> None:
+        backward_rows(
+            self.job.rows(piece),
+            self.job.heads,
+            upstream,
+            self.query,
+            key,
+            value,
+            shift,
+            self.distances[piece.number],
+            self.times[piece.number],
+        )
+
+
+def _flat(tensor: Tensor) -> NDArray[np.float32]:
+    """The memory from a tensor's first number to its last; rows may lie apart, the numbers of a row may not."""
+    size = (tensor.shape[0] - 1) * tensor.stride(0) + tensor[0].numel() if len(tensor) else 0
+    flat: NDArray[np.float32] = tensor.detach().as_strided((size,), (1,)).numpy()
+    return flat
