@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from plait.nn.hstu.microkernel import LANES, ROWS, multiply_add
-from plait.nn.hstu.vector_silu import silu, silu_and_slope
+from plait.nn.hstu.vector_silu import silu, silu_and_slope, spread
 from plait.nn.time_buckets import TIME_BUCKETS
 
 TILE = 256
@@ -89,8 +89,8 @@ def _fill_bias(bias, at, row, start, tile, count, rows):
             end = min(np.int64(rows.run_end_R[here]), tile + count)
             if end > column:
                 weight = rows.time_Z[rows.run_bucket_R[here]]
-                for j in range(at + column - tile, at + end - tile):
-                    bias[j] = weight
+                for j in range(at + column - tile, at + end - tile, LANES):
+                    spread(bias, j, weight)  # what it writes too far, the next run or row overwrites
                 column = end
             here += 1
     if len(rows.distance_P):
@@ -120,17 +120,23 @@ def _add_bias_gradient(slope, at, row, start, tile, count, rows, distance_P, tim
 
 
 @njit(nogil=True, cache=True)
-def _lay_out(source, source_row, offset, width, place, by_row, row_width, by_column):
-    """A tile of keys or values as rows `[TILE, row_width]` and as columns `[width, TILE]`, where an array has room."""
-    start, tile, columns = place
-    at = (start + tile) * source_row + offset
+def _by_column(source, source_row, offset, width, place, tile):
+    """A tile of keys or values as `[width, TILE]`."""
+    start, first, columns = place
+    at = (start + first) * source_row + offset
+    for d in range(width):
+        for j in range(columns):
+            tile[d * TILE + j] = source[at + j * source_row + d]
+
+
+@njit(nogil=True, cache=True)
+def _by_row(source, source_row, offset, width, place, tile, tile_row):
+    """A tile of keys or values as `[TILE, tile_row]`."""
+    start, first, columns = place
+    at = (start + first) * source_row + offset
     for j in range(columns):
         for d in range(width):
-            number = source[at + j * source_row + d]
-            if len(by_row):
-                by_row[j * row_width + d] = number
-            if len(by_column):
-                by_column[d * TILE + j] = number
+            tile[j * tile_row + d] = source[at + j * source_row + d]
 
 
 @njit(nogil=True, cache=True)
@@ -207,7 +213,7 @@ def forward_rows(rows, heads, out):
     h_n, k_n, v_n = heads.heads, heads.query_width, heads.value_width
     v_wide = _up(v_n, LANES)
     keys, values = np.zeros((h_n, k_n * TILE), np.float32), np.zeros((h_n, TILE * v_wide), np.float32)
-    nothing, bias = np.zeros(0, np.float32), np.zeros(BLOCK * TILE, np.float32)
+    bias = np.zeros(BLOCK * TILE + LANES, np.float32)
     buffers = (
         np.zeros(BLOCK * k_n, np.float32),
         np.zeros(BLOCK * TILE, np.float32),
@@ -219,8 +225,8 @@ def forward_rows(rows, heads, out):
         for tile in range(0, end - start, TILE):
             place = (start, tile, min(TILE, end - start - tile))
             for h in range(h_n):
-                _lay_out(heads.key, heads.key_row, h * k_n, k_n, place, nothing, 0, keys[h])
-                _lay_out(heads.value, heads.value_row, h * v_n, v_n, place, values[h], v_wide, nothing)
+                _by_column(heads.key, heads.key_row, h * k_n, k_n, place, keys[h])
+                _by_row(heads.value, heads.value_row, h * v_n, v_n, place, values[h], v_wide)
             for row in range(max(first, start + tile), end, BLOCK):
                 count = min(BLOCK, end - row)
                 _block_of_bias(bias, row, count, place, rows)
@@ -280,7 +286,7 @@ def backward_rows(rows, heads, out_gradient, query_gradient, key_gradient, value
     keys, values = np.zeros((h_n, k_n * TILE), np.float32), np.zeros((h_n, v_n * TILE), np.float32)
     keys_by_row = np.zeros((h_n, TILE * k_wide), np.float32)
     key_sums, value_sums = np.zeros((h_n, k_rows * TILE), np.float32), np.zeros((h_n, v_rows * TILE), np.float32)
-    nothing, bias = np.zeros(0, np.float32), np.zeros(BLOCK * TILE, np.float32)
+    bias = np.zeros(BLOCK * TILE + LANES, np.float32)
     slopes = np.zeros(BLOCK * TILE if len(distance_P) or len(time_Z) else 0, np.float32)
     buffers = (
         np.zeros(BLOCK * k_rows, np.float32),
@@ -297,8 +303,9 @@ def backward_rows(rows, heads, out_gradient, query_gradient, key_gradient, value
             key_sums[:] = np.float32(0)
             value_sums[:] = np.float32(0)
             for h in range(h_n):
-                _lay_out(heads.key, heads.key_row, h * k_n, k_n, place, keys_by_row[h], k_wide, keys[h])
-                _lay_out(heads.value, heads.value_row, h * v_n, v_n, place, nothing, 0, values[h])
+                _by_row(heads.key, heads.key_row, h * k_n, k_n, place, keys_by_row[h], k_wide)
+                _by_column(heads.key, heads.key_row, h * k_n, k_n, place, keys[h])
+                _by_column(heads.value, heads.value_row, h * v_n, v_n, place, values[h])
             for row in range(max(first, start + tile), end, BLOCK):
                 count = min(BLOCK, end - row)
                 _block_of_bias(bias, row, count, place, rows)

@@ -68,6 +68,19 @@ def _place(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, at: 
 
 
 @intrinsic
+def spread(typing, target, at, number):
+    """Put one number in the `LANES` places of `target` from `at` on."""
+
+    def codegen(context, builder, signature, arguments):
+        target, at, number = arguments
+        place = _place(context, builder, signature.args[0], target, at)
+        builder.store(_VectorMath(builder).spread(number), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(target, types.int64, types.float32), codegen
+
+
+@intrinsic
 def silu(typing, score, at, scale):
     """`SiLU(score) * scale` in place, for the `LANES` numbers of `score` from `at` on."""
 
