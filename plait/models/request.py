@@ -155,7 +155,8 @@ class _Columns:
         """Of `spec`: as many fields have products as there is room for, those of few codes first."""
         of_window = HistoryNumbers.of(spec).window_names
         shared_sources = ("user", "context")
-        shared_numbers, own_numbers = [], []
+        shared_numbers: list[int] = []
+        own_numbers: list[int] = []
         for index, number in enumerate(spec.numbers):
             is_shared = number.source in shared_sources or number.name in of_window
             (shared_numbers if is_shared else own_numbers).append(index)

@@ -16,14 +16,12 @@ ANSWERED_BY = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Which part of a request's turn each stage may take."""
+    """Which part of a request's turn its stages may take."""
 
     source: float = 0.35
     """The most that one candidate source may take of the time that is left when it is asked."""
-    rank: float = 0.85
-    """By when candidates must be ranked."""
-    creative: float = 0.95
-    """By when creatives must be chosen."""
+    rank: float = 0.9
+    """By when candidates must be ranked and time be left for the creatives; the rest is for surprises."""
 
 
 @dataclass(frozen=True, slots=True)

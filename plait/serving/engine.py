@@ -259,8 +259,7 @@ class RankingEngine:
         """Milliseconds, once the choice of creatives has its part (as many as retrieval's k best have)."""
         further, _ = self._catalogue.creatives.others(candidates.head(k).items_K, _MOST_CREATIVES)
         for_creatives = self._further_cost.expected_ms(len(further)) if len(further) else 0.0
-        shares = self._settings.shares
-        return min(deadline.remaining_ms(shares.rank), deadline.remaining_ms(shares.creative) - for_creatives)
+        return deadline.remaining_ms(self._settings.shares.rank) - for_creatives
 
     def _score(self, items_R: NDArray[np.int64], creatives_R: NDArray[np.int64], asked: _Asked) -> _Ranked:
         batch = self._online.batch(
@@ -285,7 +284,7 @@ class RankingEngine:
         place_R, creative_R = self._catalogue.creatives.others(ranked.items_R[best_K], _MOST_CREATIVES)
         if not len(place_R):
             return best_K, score_R
-        left = deadline.remaining_ms(self._settings.shares.creative)
+        left = deadline.remaining_ms()
         if self._further_cost.expected_ms(len(place_R)) > left:
             deadline.drop("creative", "late", f"{max(left, 0.0):.1f} ms left; every item in its first creative")
             self._further_cost.forgive()

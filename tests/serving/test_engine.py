@@ -126,11 +126,11 @@ def test_a_slow_ranker_ranks_fewer_and_keeps_the_deadline(engine):
     engine._scorer = slow
     engine.warm_up()
     slow.asked.clear()
-    answer, deadline = ask(engine, budget_ms=140.0)  # 126 ms, the other creatives of 5 items take 20 of them
+    answer, deadline = ask(engine, budget_ms=140.0)  # a turn of 126 ms; other creatives of 5 items take 20 ms
     assert deadline.elapsed_ms() < 140.0
     assert [(each.stage, each.reason) for each in deadline.dropped] == [("rank", "shortened")]
     ranked, further = slow.asked
-    assert 20 <= ranked < 25  # 119.7 ms until creatives must be chosen, less their 20 ms: 24 candidates and fixed costs
+    assert 20 <= ranked < 25  # 90 % of the turn less those 20 ms: 93 ms for candidates of 4 ms
     assert further == 5
     assert answer.candidates["ranked"] == ranked
     assert len(answer.items) == 5
@@ -142,17 +142,6 @@ def test_a_request_that_waited_gets_its_candidates_all_the_same(engine):
     answer = engine.recommend(query(), UserStates(), deadline)
     assert deadline.dropped == []
     assert answer.candidates["embedding"] > 0
-
-
-def test_a_short_turn_is_shared_between_candidates_and_creatives(engine):
-    slow = SlowScorer(engine._scorer, 1.0)
-    engine._scorer = slow
-    engine.warm_up()
-    slow.asked.clear()
-    deadline = Deadline(60_000.0, turn_ms=35.0)
-    engine.recommend(query(), UserStates(), deadline)
-    assert [(each.stage, each.reason) for each in deadline.dropped] == [("rank", "shortened")]
-    assert slow.asked[1] == 5
 
 
 def test_a_ranker_that_is_far_too_slow_is_not_started(engine):
