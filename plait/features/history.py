@@ -125,6 +125,9 @@ class HistoryNumbers:
         shares = tuple(f"share.{name}" for name in category_names)
         self.names = tuple(f"history.{name}" for name in (*self.count_names, *self.gap_names, *shares))
         self._first_kind = self.count_names.index("item")
+        window = (*self.count_names[: self._first_kind], self.gap_names[0])
+        self.window_names = frozenset(f"history.{name}" for name in window)
+        """Those that are the same for all candidates of a request."""
 
     @classmethod
     def of(cls, spec: FeatureSpec) -> "HistoryNumbers":

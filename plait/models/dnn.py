@@ -8,7 +8,7 @@ from plait.features.spec import FeatureSpec
 from plait.models.batch import Batch
 from plait.models.config import DnnConfig
 from plait.models.ranker import Layout
-from plait.models.request import RequestHead, RequestTrunk
+from plait.models.request import RequestDnn
 from plait.models.trunk import Head, Trunk
 
 
@@ -41,12 +41,10 @@ class DnnRanker(nn.Module):
 
     def for_requests(self) -> Callable[[Batch], Callable[[Batch], Tensor]]:
         """See `plait.models.ranker.ServesRequests`."""
-        trunk = RequestTrunk(self.trunk, self._spec)
-        head = RequestHead(self.head, trunk.shared_columns, trunk.own_columns)
+        dnn = RequestDnn(self.trunk, self.head, self._spec)
 
         def begin(first: Batch) -> Callable[[Batch], Tensor]:
-            shared = trunk.shared(first)
-            shared_1H = head.shared(shared.inputs_1S)
-            return lambda batch: head.logits(shared.inputs_1S, shared_1H, trunk.own(batch, shared))
+            shared = dnn.shared(first)
+            return lambda batch: dnn.logits(dnn.own(batch, shared), shared)
 
         return begin

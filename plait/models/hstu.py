@@ -1,5 +1,7 @@
 """HSTU + DNN: the DNN, and what the state of an HSTU over the whole sequence adds to it."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -7,6 +9,7 @@ from plait.features.spec import FeatureSpec
 from plait.models.batch import Batch
 from plait.models.config import HstuConfig, SequenceConfig
 from plait.models.ranker import Layout
+from plait.models.request import RequestDnn
 from plait.models.trunk import Head, Trunk, TrunkOutput
 from plait.nn.hstu import EventClock, HstuEncoder, HstuSizes
 from plait.nn.jagged import share_passes
@@ -38,6 +41,7 @@ class HstuRanker(nn.Module):
         super().__init__()
         self.history = max(config.sequence.max_events, config.attention.events)
         self.lookback = max(config.sequence.max_events // 2, config.attention.events)
+        self._spec = spec
         self.trunk = Trunk(config, spec, item_fields_VI)
         self.head = Head(config, self.trunk.width, len(spec.objectives))
         self.user_state = UserState(config.sequence, self.trunk.item_width, spec.action_size, len(spec.scenarios))
@@ -53,6 +57,25 @@ class HstuRanker(nn.Module):
     def start_from(self, logit_T: Tensor) -> None:
         """Let the output biases be `logit_T`."""
         self.head.objectives.bias.data.copy_(logit_T)
+
+    def for_requests(self) -> Callable[[Batch], Callable[[Batch], Tensor]]:
+        """See `plait.models.ranker.ServesRequests`."""
+        dnn = RequestDnn(self.trunk, self.head, self._spec)
+
+        def begin(first: Batch) -> Callable[[Batch], Tensor]:
+            shared = dnn.shared(first)
+            none_0 = first.numeric_BG[:0]
+            state_1D = self.user_state(first, TrunkOutput(none_0, none_0, *self.trunk.history_items(first)))[:1]
+
+            def logits(batch: Batch) -> Tensor:
+                own = dnn.own(batch, shared)
+                state_BD = state_1D.expand(len(batch), -1)
+                logits_BT: Tensor = self.sequence_head(batch, state_BD, own.candidate_BE)
+                return logits_BT + dnn.logits(own, shared)
+
+            return logits
+
+        return begin
 
 
 class SequenceHead(nn.Module):

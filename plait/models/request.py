@@ -1,79 +1,127 @@
 """The DNN over the candidates of one request: whatever they share is computed once.
 
-All candidates of a request have one user, one context and one history. Their columns of the MLP's first matrix are
-multiplied once, and what the history says about any candidate is one matrix. The logits are those of the model's own
-`forward`, up to rounding.
+All candidates of a request have one user, one context and one history. What those say enters the first layers once;
+what a candidate's fields add to the first layers is looked up in a table of products that was made when the model was
+loaded; and what the history says about any candidate is one matrix. The logits are those of the model's own `forward`,
+up to rounding.
 """
 
-import copy
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from plait.features.history import HistoryNumbers
 from plait.features.spec import FeatureSpec
 from plait.models.batch import Batch
 from plait.models.linear import NUMBER_LIMIT
 from plait.models.trunk import EventWindow, Head, SharedWindow, Trunk, item_vector
-from plait.nn.cross import CrossNetwork
+from plait.nn.embedding import FieldTable
+from plait.nn.shared_cross import SharedCross
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
 
 _LANES = 16
 """Matrices of some other number of columns are slow to multiply by."""
+_MOST_ROWS = 100_000
+"""Rows of the table of products, of 1 KiB each or so; fields that do not fit are multiplied in every request."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedInputs:
     """What a request's candidates have in common."""
 
-    inputs_1S: Tensor
-    """Columns of the head's inputs."""
     window: SharedWindow | None
     """The last events; None without any."""
+    first_1G: Tensor
+    """What the shared columns add to the first layers, the bias included."""
+    crossed: list[Tensor]
+    """Of `SharedCross.shared`."""
 
 
-class RequestTrunk:
-    """A trained trunk whose output is split into columns that a request's candidates share, and their own.
+@dataclass(frozen=True, slots=True)
+class OwnInputs:
+    """What tells the candidates apart."""
+
+    inputs_BO: Tensor
+    """Their own columns of the head's inputs."""
+    tabled_BG: Tensor
+    """What the fields in the table of products add to the first layers."""
+    candidate_BE: Tensor
+    """The items as vectors."""
+
+
+class RequestDnn:
+    """A trained trunk and head in steps: what the rows of a request share, what is their own, the logits of both.
 
     Args:
         trunk: trained.
-        spec: what it was made for.
+        head: trained.
+        spec: what they were made for.
     """
 
-    def __init__(self, trunk: Trunk, spec: FeatureSpec) -> None:
+    def __init__(self, trunk: Trunk, head: Head, spec: FeatureSpec) -> None:
+        first, *self._further = head.deep.layers
+        if not isinstance(first, nn.Linear):
+            raise TypeError(f"found {type(first).__name__}, expected the MLP to begin with a linear layer")
         self._trunk = trunk
-        self._items = len(spec.item_columns)
         self._by_pair_PH = trunk.interest.by_pair()
-        shared_fields = [*spec.columns("user"), *spec.columns("context")]
-        own_fields = [*spec.item_columns, *spec.columns("creative")]
-        self._shared_numbers = [*spec.number_columns("user"), *spec.number_columns("context")]
-        own_numbers = [index for index in range(len(spec.numbers)) if index not in self._shared_numbers]
-        self._shared_fields, self._own_fields = _as_slice(shared_fields), _as_slice(own_fields)
-        self._own_numbers = _as_slice(own_numbers)
-        self._shared_offsets = trunk.fields.offsets_F[shared_fields]
-        self._own_offsets = trunk.fields.offsets_F[own_fields]
-        self.shared_columns = self._columns(shared_fields, self._shared_numbers, spec)
-        """Which columns of the trunk's `inputs_BX` are shared."""
-        interest = range(trunk.width - trunk.interest.width, trunk.width)
-        self.own_columns = [*self._columns(own_fields, own_numbers, spec), *interest]
+        columns = _Columns.split(spec)
+        own, shared = columns.own_inputs(trunk), columns.shared_inputs(trunk)
+        self._shared_fields, self._shared_numbers = columns.shared_fields, columns.shared_numbers
+        self._own_fields, self._own_numbers = _as_slice(columns.own_fields), _as_slice(columns.own_numbers)
+        self._shared_offsets = trunk.fields.offsets_F[columns.shared_fields]
+        self._own_offsets = trunk.fields.offsets_F[columns.own_fields]
+        self._items = _as_slice([columns.own_fields.index(field) for field in spec.item_columns])
+
+        self._objectives, self._hidden = head.objectives.out_features, first.out_features
+        out_TY = functional.pad(head.objectives.weight, (0, 0, 0, -self._objectives % _LANES))
+        self._bias_T = functional.pad(head.objectives.bias, (0, -self._objectives % _LANES))
+        self._deep_TH = out_TY[:, trunk.width :].contiguous()
+        self._cross = SharedCross(head.cross, out_TY[:, : trunk.width], shared, own)
+
+        first_XG = torch.cat([first.weight.T, self._cross.first_XR], dim=1)
+        self._bias_G = functional.pad(first.bias, (0, first_XG.shape[1] - self._hidden))
+        self._shared_SG = first_XG[shared]
+        self._tabled = columns.tabled
+        self._products_VG, self._product_offsets = _products(trunk.fields, columns.own_fields[: self._tabled], first_XG)
+        self._rest = self._tabled * trunk.fields.table.weight.shape[1]
+        self._rest_RG = first_XG[own[self._rest :]]
 
     def shared(self, batch: Batch) -> SharedInputs:
         """What the rows of a request share: U = 1, and every row has the same user, context and all of the history."""
         field_1FD = self._trunk.fields.table(batch.categorical_BF[:1, self._shared_fields] + self._shared_offsets)
         numeric_1G = batch.numeric_BG[:1, self._shared_numbers].clamp_(-NUMBER_LIMIT, NUMBER_LIMIT)
-        return SharedInputs(torch.cat([field_1FD.flatten(1), numeric_1G], dim=1), self._window(batch))
+        inputs_1S = torch.cat([field_1FD.flatten(1), numeric_1G], dim=1)
+        first_1G = torch.addmm(self._bias_G, inputs_1S, self._shared_SG)
+        return SharedInputs(self._window(batch), first_1G, self._cross.shared(inputs_1S))
 
-    def own(self, batch: Batch, shared: SharedInputs) -> Tensor:
-        """The candidates' own columns `[B, O]`."""
-        field_BFD = self._trunk.fields.table(batch.categorical_BF[:, self._own_fields] + self._own_offsets)
-        candidate_BE = item_vector(field_BFD[:, : self._items])
+    def own(self, batch: Batch, shared: SharedInputs) -> OwnInputs:
+        """What is each row's own."""
+        codes_BF = batch.categorical_BF[:, self._own_fields]
+        field_BFD = self._trunk.fields.table(codes_BF + self._own_offsets)
+        candidate_BE = item_vector(field_BFD[:, self._items])
         if shared.window is None:
             interest_BI = candidate_BE.new_zeros(len(batch), self._trunk.interest.width)
         else:
             interest_BI = self._trunk.interest.in_shared(candidate_BE, shared.window)
         numeric_BG = batch.numeric_BG[:, self._own_numbers].clamp(-NUMBER_LIMIT, NUMBER_LIMIT)
-        return torch.cat([field_BFD.flatten(1), numeric_BG, interest_BI], dim=1)
+        rows_BF = codes_BF[:, : self._tabled] + self._product_offsets
+        first_B = torch.arange(len(batch)) * self._tabled  # said outright, since there may be no fields at all
+        tabled_BG = functional.embedding_bag(rows_BF.flatten(), self._products_VG, first_B, mode="sum")
+        return OwnInputs(torch.cat([field_BFD.flatten(1), numeric_BG, interest_BI], dim=1), tabled_BG, candidate_BE)
+
+    def logits(self, own: OwnInputs, shared: SharedInputs) -> Tensor:
+        """Logits `[B, T]`."""
+        first_BG = own.tabled_BG + shared.first_1G
+        first_BG.addmm_(own.inputs_BO[:, self._rest :], self._rest_RG)
+        deep_BH = first_BG[:, : self._hidden]
+        for layer in self._further:
+            deep_BH = layer(deep_BH)
+        crossed_BT = self._cross(own.inputs_BO, first_BG[:, self._hidden :], shared.crossed)
+        return functional.linear(deep_BH, self._deep_TH, self._bias_T).add_(crossed_BT)[:, : self._objectives]
 
     def _window(self, batch: Batch) -> SharedWindow | None:
         events = self._trunk.interest.events
@@ -89,57 +137,65 @@ class RequestTrunk:
         )
         return self._trunk.interest.shared(window)
 
-    def _columns(self, fields: Sequence[int], numbers: Sequence[int], spec: FeatureSpec) -> list[int]:
-        width = self._trunk.fields.table.weight.shape[1]
-        of_fields = [width * field + place for field in fields for place in range(width)]
-        return of_fields + [width * len(spec.fields) + number for number in numbers]
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Fields and numbers that the rows of a request share, and their own in the order that `OwnInputs` has."""
+
+    shared_fields: list[int]
+    shared_numbers: list[int]
+    own_fields: list[int]
+    """Those with products in the table come first."""
+    own_numbers: list[int]
+    tabled: int
+    """How many fields have products in the table."""
+
+    @classmethod
+    def split(cls, spec: FeatureSpec) -> "_Columns":
+        """Of `spec`: as many fields have products as there is room for, those of few codes first."""
+        of_window = HistoryNumbers.of(spec).window_names
+        shared_sources = ("user", "context")
+        shared_numbers: list[int] = []
+        own_numbers: list[int] = []
+        for index, number in enumerate(spec.numbers):
+            is_shared = number.source in shared_sources or number.name in of_window
+            (shared_numbers if is_shared else own_numbers).append(index)
+        own_fields = [*spec.item_columns, *spec.columns("creative")]
+        by_size = sorted(own_fields, key=lambda index: spec.fields[index].size)
+        sizes = itertools.accumulate(spec.fields[index].size for index in by_size)
+        tabled = {index for index, rows in zip(by_size, sizes, strict=True) if rows <= _MOST_ROWS}
+        own_fields.sort(key=lambda index: index not in tabled)
+        shared_fields = [*spec.columns("user"), *spec.columns("context")]
+        return cls(shared_fields, shared_numbers, own_fields, own_numbers, len(tabled))
+
+    def shared_inputs(self, trunk: Trunk) -> list[int]:
+        """Which columns of the trunk's `inputs_BX` are shared."""
+        return _inputs(trunk, self.shared_fields, self.shared_numbers)
+
+    def own_inputs(self, trunk: Trunk) -> list[int]:
+        """Which are the rows' own: all others."""
+        interest = range(trunk.width - trunk.interest.width, trunk.width)
+        return [*_inputs(trunk, self.own_fields, self.own_numbers), *interest]
 
 
-class RequestHead:
-    """A trained head over split inputs.
+def _inputs(trunk: Trunk, fields: Sequence[int], numbers: Sequence[int]) -> list[int]:
+    width, count = trunk.fields.table.weight.shape[1], len(trunk.fields.offsets_F)
+    of_fields = [width * field + place for field in fields for place in range(width)]
+    return of_fields + [width * count + number for number in numbers]
 
-    Args:
-        head: trained.
-        shared_columns: which of its inputs all rows share.
-        own_columns: the others.
+
+def _products(table: FieldTable, fields: Sequence[int], matrix_XG: Tensor) -> tuple[Tensor, Tensor]:
+    """The table of products, and the row where each field begins in it.
+
+    A row of zeros comes first, then every row of these fields times its rows of `matrix_XG`.
     """
-
-    def __init__(self, head: Head, shared_columns: Sequence[int], own_columns: Sequence[int]) -> None:
-        order_X = torch.tensor([*shared_columns, *own_columns])
-        first, *self._further = head.deep.layers
-        if not isinstance(first, nn.Linear):
-            raise TypeError(f"found {type(first).__name__}, expected the MLP to begin with a linear layer")
-        self._shared_HS = first.weight[:, list(shared_columns)].contiguous()
-        self._bias_H = first.bias
-        self._own_OH = first.weight[:, list(own_columns)].T.contiguous()
-        self._cross = _reordered(head.cross, order_X)
-        objectives = head.objectives.out_features
-        padding = -objectives % _LANES
-        weight_TY = head.objectives.weight[
-            :, torch.cat([order_X, torch.arange(len(order_X), head.objectives.in_features)])
-        ]
-        self._objectives = objectives
-        self._out_TY = nn.functional.pad(weight_TY, (0, 0, 0, padding))
-        self._out_T = nn.functional.pad(head.objectives.bias, (0, padding))
-
-    def shared(self, inputs_1S: Tensor) -> Tensor:
-        """What the shared columns add to the MLP's first layer, its bias included."""
-        return nn.functional.linear(inputs_1S, self._shared_HS, self._bias_H)
-
-    def logits(self, inputs_1S: Tensor, shared_1H: Tensor, own_BO: Tensor) -> Tensor:
-        """Logits `[B, T]`.
-
-        Args:
-            inputs_1S: the shared columns.
-            shared_1H: what `shared` made of them.
-            own_BO: each row's own columns.
-        """
-        deep_BH = torch.addmm(shared_1H, own_BO, self._own_OH)
-        for layer in self._further:
-            deep_BH = layer(deep_BH)
-        inputs_BX = torch.cat([inputs_1S.expand(len(own_BO), -1), own_BO], dim=1)
-        features_BY = torch.cat([self._cross(inputs_BX), deep_BH], dim=1)
-        return nn.functional.linear(features_BY, self._out_TY, self._out_T)[:, : self._objectives]
+    weight_VD = table.table.weight
+    width = weight_VD.shape[1]
+    starts = [*table.offsets_F.tolist(), len(weight_VD)]
+    products = [weight_VD[starts[f] : starts[f + 1]] @ matrix_XG[width * f : width * (f + 1)] for f in fields]
+    ends = itertools.accumulate((len(each) for each in products), initial=1)
+    offsets = torch.tensor(list(ends)[: len(products)], dtype=torch.int64)
+    return torch.cat([torch.zeros_like(matrix_XG[:1]), *products]), offsets
 
 
 def _as_slice(columns: Sequence[int]) -> slice | list[int]:
@@ -147,14 +203,3 @@ def _as_slice(columns: Sequence[int]) -> slice | list[int]:
     if columns and list(columns) == list(range(columns[0], columns[-1] + 1)):
         return slice(columns[0], columns[-1] + 1)
     return list(columns)
-
-
-def _reordered(cross: CrossNetwork, order_X: Tensor) -> CrossNetwork:
-    """The same network over inputs, and with outputs, in another order."""
-    cross = copy.deepcopy(cross)
-    for layer in cross.layers:
-        matrices = [part for part in layer.modules() if isinstance(part, nn.Linear)]
-        matrices[0].weight.data = matrices[0].weight.data[:, order_X]
-        matrices[-1].weight.data = matrices[-1].weight.data[order_X]
-        matrices[-1].bias.data = matrices[-1].bias.data[order_X]
-    return cross

@@ -1,6 +1,20 @@
 """Cross network of DCNv2: explicit feature crosses of bounded degree."""
 
+from dataclasses import dataclass
+
+import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class CrossFactors:
+    """One cross layer as `x_0 * (U V^T x + b) + x`."""
+
+    down_XR: Tensor
+    """`V`."""
+    up_RX: Tensor
+    """`U^T`; the identity where the layer has full rank."""
+    bias_X: Tensor
 
 
 class CrossNetwork(nn.Module):
@@ -30,8 +44,19 @@ class CrossNetwork(nn.Module):
             crossed_BD = input_BD * scale_BD
         return crossed_BD
 
+    def factors(self) -> list[CrossFactors]:
+        """The layers' matrices."""
+        return [_factors(layer) for layer in self.layers]
+
 
 def _cross_layer(width: int, rank: int | None) -> nn.Module:
     if rank is None or rank * 2 >= width:
         return nn.Linear(width, width)
     return nn.Sequential(nn.Linear(width, rank, bias=False), nn.Linear(rank, width))
+
+
+def _factors(layer: nn.Module) -> CrossFactors:
+    linears = [part for part in layer.modules() if isinstance(part, nn.Linear)]
+    first, last = linears[0].weight, linears[-1].weight
+    up_RX = last.T if len(linears) > 1 else torch.eye(len(last), dtype=last.dtype)
+    return CrossFactors(first.T, up_RX, linears[-1].bias)

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 
 from plait import seeding
 from plait.errors import ServingError
@@ -51,6 +53,8 @@ class ServeMeasurement:
     load: LoadResult
     ranked: int
     """Candidates that the model scored for a typical request."""
+    cores: dict[str, float]
+    """Of `CpuMeter`."""
     path: Path | None
     """The result file."""
 
@@ -67,7 +71,26 @@ class ServeMeasurement:
             "degraded": Metric(float(load.degraded_R.mean()), unit="share"),
             "candidates": Metric(self.ranked, unit="items"),
             "client_late_p99_ms": Metric(float(np.percentile(load.late_ms_R, 99)), unit="ms"),
+            **{f"{who}_cores": Metric(busy, unit="cores") for who, busy in self.cores.items()},
         }
+
+
+class CpuMeter:
+    """How much the processor works from now on, as busy cores on average."""
+
+    def __init__(self, server: int) -> None:
+        """Begin, for the process `server` and this one."""
+        cores = psutil.cpu_count() or 1
+        self._percent: dict[str, tuple[Callable[[], float], float]] = {
+            "server": (psutil.Process(server).cpu_percent, 1.0),
+            "client": (psutil.Process().cpu_percent, 1.0),
+            "machine": (psutil.cpu_percent, cores),
+        }
+        self.cores()
+
+    def cores(self) -> dict[str, float]:
+        """Of the server, of this process, and of the machine, whoever used them; since they were last asked for."""
+        return {who: percent() * of / 100 for who, (percent, of) in self._percent.items()}
 
 
 def measure_server(project: Project, options: LoadOptions) -> ServeMeasurement:
@@ -83,18 +106,20 @@ def measure_server(project: Project, options: LoadOptions) -> ServeMeasurement:
         )
     model = options.model or served_model(project, project.workspace.serving)
     bodies = _bodies(project, model, options)
-    with running_server(project, model, options.candidates) as port:
+    with running_server(project, model, options.candidates) as server:
         warm_up = schedule(options.qps, min(_WARM_UP_S, options.seconds), poisson=False, seed=options.seed)
-        asyncio.run(drive(LoadPlan(HOST, port, bodies, warm_up)))
+        asyncio.run(drive(LoadPlan(HOST, server.port, bodies, warm_up)))
         seed = seeding.derive_seed(options.seed, "arrivals")
         send_at = schedule(options.qps, options.seconds, poisson=options.poisson, seed=seed)
         console.print(f"{len(send_at):,} requests in {options.seconds:g} s ...")
-        load = asyncio.run(drive(LoadPlan(HOST, port, bodies, send_at)))
-        ranked = _ranked(port, bodies)
-    measured = ServeMeasurement(load, ranked, None)
+        used = CpuMeter(server.pid)
+        load = asyncio.run(drive(LoadPlan(HOST, server.port, bodies, send_at)))
+        cores = used.cores()
+        ranked = _ranked(server.port, bodies)
+    measured = ServeMeasurement(load, ranked, cores, None)
     if not options.write:
         return measured
-    return ServeMeasurement(load, ranked, _write(project, model, options, measured))
+    return replace(measured, path=_write(project, model, options, measured))
 
 
 def _bodies(project: Project, model: str, options: LoadOptions) -> list[bytes]:
@@ -142,6 +167,7 @@ def _write(project: Project, model: str, options: LoadOptions, measured: ServeMe
             f"Open loop, {arrivals} arrivals; latency counts from the scheduled moment of each request to the last "
             f"byte of its answer, over loopback HTTP, server and client on the same machine. K = {options.candidates} "
             f"candidates asked for, {options.items} items answered; `candidates` is what the model scored in the "
-            f"median request; `degraded` is the share of answers that did without something."
+            f"median request; `degraded` is the share of answers that did without something; `machine_cores` is "
+            f"how many of {psutil.cpu_count()} cores were busy with anything."
         ),
     )

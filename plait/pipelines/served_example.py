@@ -27,9 +27,9 @@ def ask_server(project: Project, model: str) -> ServedExample:
     user_id, scenario = _someone(project)
     request = {"user_id": user_id, "scenario": scenario, "k": _ITEMS}
     serving = project.workspace.serving
-    with running_server(project, model, serving.candidates) as port:
+    with running_server(project, model, serving.candidates) as server:
         for _ in range(_WARM):
-            answer = httpx.post(f"http://{HOST}:{port}/v1/recommend", json=request, timeout=10)
+            answer = httpx.post(f"http://{HOST}:{server.port}/v1/recommend", json=request, timeout=10)
         answer.raise_for_status()
     response = answer.json()
     items = _items(checked_tables(project))

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import httpx
 
@@ -19,9 +20,18 @@ _READY_WITHIN_S = 300.0
 _STOPS_WITHIN_S = 15.0
 
 
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Where a server is."""
+
+    port: int
+    pid: int
+    """Its process."""
+
+
 @contextmanager
-def running_server(project: Project, model: str, candidates: int) -> Iterator[int]:
-    """Serve `model` on a free port; gives the port once the server is ready, and stops it at the end.
+def running_server(project: Project, model: str, candidates: int) -> Iterator[RunningServer]:
+    """Serve `model` on a free port; gives the server once it is ready, and stops it at the end.
 
     Raises:
         ServingError: it ended, or did not become ready.
@@ -35,7 +45,7 @@ def running_server(project: Project, model: str, candidates: int) -> Iterator[in
     process = subprocess.Popen(command, env=environment)  # noqa: S603
     try:
         _wait_until_ready(process, f"http://{HOST}:{port}")
-        yield port
+        yield RunningServer(port, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

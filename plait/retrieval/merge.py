@@ -47,7 +47,9 @@ def merge(retrieved: Mapping[str, Retrieved], shares: Mapping[str, float], exclu
         limit: the most candidates wanted.
     """
     sources = tuple(retrieved)
-    kept = [found.items_K[~np.isin(found.items_K, exclude)] for found in retrieved.values()]
+    kept = [found.items_K for found in retrieved.values()]
+    if len(exclude):
+        kept = [items_K[~np.isin(items_K, exclude)] for items_K in kept]
     items = np.concatenate(kept) if kept else np.empty(0, np.int64)
     source = np.repeat(np.arange(len(kept)), [len(part) for part in kept])
     turns = [np.arange(1, len(part) + 1) / shares.get(name, 1.0) for name, part in zip(sources, kept, strict=True)]

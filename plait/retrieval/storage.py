@@ -29,7 +29,8 @@ def load_arrays(folder: Path, *names: str) -> dict[str, NDArray[Any]]:
     for name in names:
         path = folder / f"{name}.npy"
         try:
-            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+            # As a plain array: NumPy is slow to slice one of the class memmap.
+            arrays[name] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{path}: cannot be read as an array ({error}); build the retrieval again") from error
     return arrays

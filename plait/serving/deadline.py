@@ -10,13 +10,18 @@ Clock = Callable[[], float]
 """Seconds on a clock that never goes back."""
 
 
+ANSWERED_BY = 0.9
+"""Share of the budget after which an answer should be on its way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """By which part of the budget each stage must be over; queueing counts, since the clock starts on arrival."""
+    """Which part of a request's turn its stages may take."""
 
-    retrieve: float = 0.35
-    rank: float = 0.80
-    creative: float = 0.88
+    source: float = 0.35
+    """The most that one candidate source may take of the time that is left when it is asked."""
+    rank: float = 0.9
+    """By when candidates must be ranked and time be left for the creatives; the rest is for surprises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +38,36 @@ class Dropped:
 class Deadline:
     """Counts down one request's budget and keeps what each stage took and what was dropped."""
 
-    def __init__(self, budget_ms: float, started: float | None = None, clock: Clock = time.perf_counter) -> None:
-        """Start counting.
+    def __init__(
+        self,
+        budget_ms: float,
+        started: float | None = None,
+        clock: Clock = time.perf_counter,
+        *,
+        turn_ms: float | None = None,
+    ) -> None:
+        """Begin the request's turn.
 
         Args:
             budget_ms: the whole request's time.
             started: when the request arrived, on `clock`; now by default.
             clock: seconds; replaced in tests.
+            turn_ms: how long the turn may last; by default until `ANSWERED_BY` of the budget is used up.
         """
-        self.budget_ms = budget_ms
         self._clock = clock
-        self._started = clock() if started is None else started
+        self._turn = clock()
+        self._started = self._turn if started is None else started
+        self.turn_ms = ANSWERED_BY * budget_ms - self.elapsed_ms() if turn_ms is None else turn_ms
         self.timings_ms: dict[str, float] = {}
         self.dropped: list[Dropped] = []
 
     def elapsed_ms(self) -> float:
+        """Milliseconds since the request arrived."""
         return (self._clock() - self._started) * 1e3
 
     def remaining_ms(self, share: float = 1.0) -> float:
-        """Milliseconds until `share` of the budget is used up; negative when it is."""
-        return self.budget_ms * share - self.elapsed_ms()
+        """Milliseconds until `share` of the turn is used up; negative when it is."""
+        return self.turn_ms * share - (self._clock() - self._turn) * 1e3
 
     def drop(self, stage: str, reason: str, detail: str) -> None:
         """Record that the response does without something."""

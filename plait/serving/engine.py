@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,9 @@ class RankingEngine:
         self._catalogue = catalogue
         self._histories = histories
         self._settings = settings
+        self.least_ms = 0.0
         self._rank_cost = Cost()
+        self._further_cost = Cost()
         self._source_costs = {source.name: Cost(fixed_ms=0.1) for source in sources}
 
     def knows_item(self, item_id: Identifier) -> bool:
@@ -153,31 +156,33 @@ class RankingEngine:
         )
 
     def warm_up(self) -> None:
-        """Answer for a new user and for the one with the longest history, then measure what ranking costs."""
+        """Answer for a new user and for the one with the longest history, then measure what it costs."""
         states = UserStates()
         for user_id, time_ms in self._warm_up_users():
             query = Query(user_id, self.scenarios[0], 20, time_ms, {})
             for _ in range(_FIRST_TRIES):
                 self.recommend(query, states, Deadline(1e9))
+        self.least_ms = _median_ms(lambda: self.recommend(query, states, Deadline(0.0)))
+        self._calibrate(self._ask(query, states))
+
+    def _calibrate(self, asked: _Asked) -> None:
         items = min(self._settings.candidates, len(self._online.tables.items) - 1)
-        rows_K = np.arange(1, items + 1, dtype=np.int64)
-        asked = self._ask(query, states)
-        few = rows_K[: max(1, items // 10)]
-        self._rank_cost.calibrate((len(few), self._time_ms(few, asked)), (items, self._time_ms(rows_K, asked)))
+        many_K = np.arange(1, items + 1, dtype=np.int64)
+        few_K = many_K[: max(1, items // 10)]
+        rank, further = [], []
+        for rows_K in (few_K, many_K):
+            creatives_K = self._catalogue.creatives.first(rows_K)
+            ranked = self._score(rows_K, creatives_K, asked)
+            rank.append((len(rows_K), _median_ms(partial(self._score, rows_K, creatives_K, asked))))
+            further.append((len(rows_K), _median_ms(partial(self._score_again, ranked, rows_K - 1, creatives_K))))
+        self._rank_cost.calibrate(*rank)
+        self._further_cost.calibrate(*further)
 
     def _warm_up_users(self) -> list[tuple[Identifier, int]]:
         now = time.time_ns() // 1_000_000
         row = self._histories.longest()
         known = [(self._online.tables.users.ids.value(row), now)] if row else []
         return [("", now), *known]
-
-    def _time_ms(self, rows_K: NDArray[np.int64], asked: _Asked) -> float:
-        spent = []
-        for _ in range(_TRIES):
-            before = time.perf_counter()
-            self._score(rows_K, self._catalogue.creatives.first(rows_K), asked)
-            spent.append((time.perf_counter() - before) * 1e3)
-        return float(np.median(spent))
 
     def _ask(self, query: Query, states: UserStates) -> _Asked:
         user_row = self._online.user_row(query.user_id)
@@ -202,7 +207,7 @@ class RankingEngine:
         found: dict[str, Retrieved] = {}
         for place, source in enumerate(self._sources):
             cost = self._source_costs[source.name]
-            left = deadline.remaining_ms(self._settings.shares.retrieve)
+            left = self._settings.shares.source * deadline.remaining_ms()
             if place and cost.expected_ms(wanted) > left:
                 deadline.drop(f"retrieve.{source.name}", "late", f"{max(left, 0.0):.1f} ms left for it")
                 cost.forgive()
@@ -231,7 +236,7 @@ class RankingEngine:
         wanted = len(candidates)
         if not wanted:
             return None
-        left = deadline.remaining_ms(self._settings.shares.rank)
+        left = self._left_for_ranking(candidates, k, deadline)
         ranked = min(self._rank_cost.affordable(left), wanted)
         if ranked < min(wanted, max(_FEWEST_RANKED, k)):
             deadline.drop("rank", "late", f"{max(left, 0.0):.1f} ms left for {wanted} candidates; in retrieval's order")
@@ -250,12 +255,25 @@ class RankingEngine:
         self._rank_cost.observe(ranked, (time.perf_counter() - before) * 1e3)
         return result
 
+    def _left_for_ranking(self, candidates: Candidates, k: int, deadline: Deadline) -> float:
+        """Milliseconds, once the choice of creatives has its part (as many as retrieval's k best have)."""
+        further, _ = self._catalogue.creatives.others(candidates.head(k).items_K, _MOST_CREATIVES)
+        for_creatives = self._further_cost.expected_ms(len(further)) if len(further) else 0.0
+        return deadline.remaining_ms(self._settings.shares.rank) - for_creatives
+
     def _score(self, items_R: NDArray[np.int64], creatives_R: NDArray[np.int64], asked: _Asked) -> _Ranked:
         batch = self._online.batch(
             asked.user_row, items_R, creatives_R, asked.history, asked.context, length=self._scorer.history
         )
         score = self._scorer.begin(batch)
         return _Ranked(items_R, creatives_R, score(batch), batch, None, score)
+
+    def _score_again(
+        self, ranked: _Ranked, rows_R: NDArray[np.int64], creatives_R: NDArray[np.int64]
+    ) -> tuple[FeatureBatch, NDArray[np.float32]]:
+        """Rows of the candidates in other creatives."""
+        further = self._online.with_creatives(ranked.batch, rows_R, creatives_R)
+        return further, ranked.score(further)
 
     def _choose(
         self, ranked: _Ranked, asked: _Asked, k: int, deadline: Deadline
@@ -266,17 +284,19 @@ class RankingEngine:
         place_R, creative_R = self._catalogue.creatives.others(ranked.items_R[best_K], _MOST_CREATIVES)
         if not len(place_R):
             return best_K, score_R
-        left = deadline.remaining_ms(self._settings.shares.creative)
-        if self._rank_cost.expected_ms(len(place_R)) > left:
+        left = deadline.remaining_ms()
+        if self._further_cost.expected_ms(len(place_R)) > left:
             deadline.drop("creative", "late", f"{max(left, 0.0):.1f} ms left; every item in its first creative")
+            self._further_cost.forgive()
             return best_K, score_R
+        before = time.perf_counter()
         try:
-            further = self._online.with_creatives(ranked.batch, best_K[place_R], creative_R)
-            more_RT = ranked.score(further)
+            further, more_RT = self._score_again(ranked, best_K[place_R], creative_R)
         except Exception:
             _log.exception("choosing creatives failed")
             deadline.drop("creative", "failed", "every item in its first creative; see the server's log")
             return best_K, score_R
+        self._further_cost.observe(len(place_R), (time.perf_counter() - before) * 1e3)
         _append(ranked, ranked.items_R[best_K[place_R]], creative_R, more_RT, further)
         score_R = np.concatenate([score_R, more_RT @ asked.weights_T])
         row_C = np.concatenate([best_K, np.arange(len(score_R) - len(place_R), len(score_R))])
@@ -315,6 +335,16 @@ class RankingEngine:
 
     def _creative_ids(self, rows: NDArray[np.int64]) -> list[Identifier | None]:
         return [self._online.creative_id(row) for row in rows.tolist()]
+
+
+def _median_ms(run: Callable[[], object]) -> float:
+    """How long it takes: the median of a few tries."""
+    spent = []
+    for _ in range(_TRIES):
+        before = time.perf_counter()
+        run()
+        spent.append((time.perf_counter() - before) * 1e3)
+    return float(np.median(spent))
 
 
 def _append(

@@ -16,7 +16,8 @@ from pydantic_core import to_json
 from plait.config import nearest
 from plait.errors import ArtifactError, PlaitError, ServingError
 from plait.serving.answer import Answer, Query
-from plait.serving.deadline import Deadline
+from plait.serving.deadline import ANSWERED_BY, Cost, Deadline
+from plait.serving.line import Line
 from plait.serving.metrics import ServerMetrics
 from plait.serving.request_log import RequestLog
 from plait.serving.schemas import BehavioursRequest, Problem, RecommendRequest
@@ -36,6 +37,11 @@ class Engine(Protocol):
     def scenarios(self) -> Sequence[str]: ...
     @property
     def objectives(self) -> Sequence[str]: ...
+
+    @property
+    def least_ms(self) -> float:
+        """How long an answer takes that does without all it can, as measured by `warm_up`."""
+        ...
 
     def knows_item(self, item_id: int | str) -> bool:
         """Whether the catalogue holds the item."""
@@ -108,8 +114,9 @@ class Service:
         self._engine: Engine | None = None
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="plait-rank")
         self._state_worker = ThreadPoolExecutor(1, thread_name_prefix="plait-state")
-        self._waiting = 0
-        self._service_ms = 0.0
+        self._admitted = 0
+        self._line = Line(settings.workers, ANSWERED_BY * settings.deadline_ms)
+        self._least = Cost()
         self._loading = asyncio.Lock()
 
     @property
@@ -141,6 +148,7 @@ class Service:
         async with self._loading:
             engine = await asyncio.to_thread(self._load_and_warm, model or self.settings.model)
             self._engine = engine
+            self._least = Cost(fixed_ms=engine.least_ms)
             self.failure = None
             self.metrics.model(engine.name, engine.version)
             _log.info("%s version %s answers", engine.name, engine.version)
@@ -161,13 +169,14 @@ class Service:
         if engine is None:
             raise UnavailableError("no model is loaded yet; see /readyz")
         self._check(request, engine)
-        self._admit()
+        ticket = self._admit(arrived)
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._workers, self._answer, engine, request, arrived)
+            return await loop.run_in_executor(self._workers, self._answer, engine, request, arrived, ticket)
         finally:
-            self._waiting -= 1
-            self.metrics.waiting(self._waiting)
+            self._line.leave(ticket)
+            self._admitted -= 1
+            self.metrics.waiting(self._admitted)
 
     async def behaviours(self, request: BehavioursRequest) -> bytes:
         """Take behaviours into the users' states, in their order; says what became of each, as JSON.
@@ -211,21 +220,22 @@ class Service:
         if request.objective is not None:
             _check_known("objective", request.objective, engine.objectives)
 
-    def _admit(self) -> None:
-        """Let a request in unless the queue is too long for even a cheap answer to come soon.
+    def _admit(self, arrived: float) -> int:
+        """Let a request wait, unless the line is so long that even answers in retrieval's order would come too late.
 
-        A request that has waited past its deadline costs little (it is answered without ranking), so that the queue
-        empties fast; only where it would still wait for twice the deadline is it better to fail at once.
+        Short of that nobody is turned away: the longer the line, the shorter are the turns.
         """
-        wait_ms = self._waiting * self._service_ms / self.settings.workers
-        if self._waiting >= self.settings.max_waiting or wait_ms > 2 * self.settings.deadline_ms:
-            seconds = max(1, math.ceil(wait_ms / 1e3))
-            raise UnavailableError(f"{self._waiting} requests are waiting; ask again in {seconds} s", seconds)
-        self._waiting += 1
-        self.metrics.waiting(self._waiting)
+        if self._admitted >= self.settings.max_waiting or not self._line.has_room(self._least.expected_ms(0)):
+            self._least.forgive()
+            seconds = math.ceil(self._admitted * self._least.expected_ms(0) / 1e3) or 1
+            raise UnavailableError(f"{self._admitted} requests are waiting; ask again in {seconds} s", seconds)
+        self._admitted += 1
+        self.metrics.waiting(self._admitted)
+        return self._line.join(arrived)
 
-    def _answer(self, engine: Engine, request: RecommendRequest, arrived: float) -> bytes:
-        deadline = Deadline(self.settings.deadline_ms, arrived)
+    def _answer(self, engine: Engine, request: RecommendRequest, arrived: float, ticket: int) -> bytes:
+        self._line.leave(ticket)
+        deadline = Deadline(self.settings.deadline_ms, arrived, turn_ms=self._line.turn_ms(arrived))
         deadline.timings_ms["queue"] = deadline.elapsed_ms()
         request_id = uuid.uuid4().hex
         query = Query(
@@ -248,8 +258,10 @@ class Service:
 
     def _account(self, deadline: Deadline, answer: Answer) -> None:
         self.metrics.recommended(deadline, answer.candidates)
-        spent = deadline.elapsed_ms() - deadline.timings_ms["queue"]
-        self._service_ms = spent if self._service_ms == 0 else 0.95 * self._service_ms + 0.05 * spent
+        if answer.probabilities_KT is None:
+            self._least.observe(0, deadline.elapsed_ms() - deadline.timings_ms["queue"])
+        else:
+            self._least.forgive()
 
     def _take(self, engine: Engine, request: BehavioursRequest, received: int) -> bytes:
         accepted, repeated, refused = 0, 0, []

@@ -19,7 +19,9 @@ from plait.testing.batches import random_batch, random_item_fields, small_spec
 SPEC = small_spec()
 ITEM_FIELDS = random_item_fields(SPEC)
 SHARED_FIELDS = [*SPEC.columns("user"), *SPEC.columns("context")]
-SHARED_NUMBERS = [*SPEC.number_columns("user"), *SPEC.number_columns("context")]
+SHARED_NUMBERS = [
+    index for index, number in enumerate(SPEC.numbers) if number.name in ("activity", "history.events.1h")
+]
 
 
 def request(rows: int, max_history: int) -> FeatureBatch:
@@ -42,12 +44,16 @@ def part(features: FeatureBatch, rows_B: slice) -> FeatureBatch:
     return dataclasses.replace(features, **{name: getattr(features, name)[rows_B] for name in per_row})
 
 
-@pytest.mark.parametrize("family", ["dnn"])
+@pytest.mark.parametrize("family", ["dnn", "hstu"])
 @pytest.mark.parametrize("max_history", [0, 3, 40])
 @pytest.mark.parametrize("sizes", [{"cross_rank": 4}, {"cross_rank": None}, {"cross_layers": 0}, {"cross_layers": 3}])
-def test_requests_score_as_forward_does(family, max_history, sizes):
+@pytest.mark.parametrize("most_rows", [0, 20, 100_000])  # of the own fields' products: none, the two smallest, all
+def test_requests_score_as_forward_does(family, max_history, sizes, most_rows, monkeypatch):
+    monkeypatch.setattr("plait.models.request._MOST_ROWS", most_rows)
     torch.manual_seed(1)
     config = {"family": family, "attention": {"events": 5, "hidden": 8}, "hidden": [16, 8], **sizes}
+    if family == "hstu":
+        config["sequence"] = {"width": 8, "heads": 2, "blocks": 1, "max_events": 8}
     model = build_model(parse_model(config, "test"), SPEC, ITEM_FIELDS).eval().double()
     model.requires_grad_(requires_grad=False)
     for name, weight in model.named_parameters():

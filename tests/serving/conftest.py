@@ -23,6 +23,7 @@ class FakeEngine:
 
     scenarios = ("home", "search")
     objectives = ("click", "install")
+    least_ms = 1.0
 
     def __init__(self, name="ranker", version="1", seconds=0.0):
         self.name = name
@@ -30,6 +31,7 @@ class FakeEngine:
         self.seconds = seconds
         self.warmed = False
         self.queries = []
+        self.turns_ms = []
         self.most_at_once = 0
         self._lock = threading.Lock()
         self._at_once = 0
@@ -49,6 +51,7 @@ class FakeEngine:
         with self._lock:
             self._at_once -= 1
             self.queries.append(query)
+            self.turns_ms.append(deadline.turn_ms)
         items = list(range(1, query.k + 1))
         with deadline.stage("rank"):
             probabilities = np.full((query.k, 2), 0.25, np.float32)

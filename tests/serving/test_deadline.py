@@ -12,13 +12,22 @@ class Clock:
 
 
 def test_the_time_in_the_queue_counts():
+    """20 of 50 ms are over, the answer should leave after 45: a turn of 25 ms, of which shares are taken."""
     clock = Clock()
     deadline = Deadline(50.0, started=clock.now - 0.020, clock=clock)
     assert deadline.elapsed_ms() == pytest.approx(20.0)
-    assert deadline.remaining_ms() == pytest.approx(30.0)
+    assert deadline.remaining_ms() == pytest.approx(25.0)
     assert deadline.remaining_ms(0.8) == pytest.approx(20.0)
     clock.now += 0.040
-    assert deadline.remaining_ms() == pytest.approx(-10.0)
+    assert deadline.remaining_ms(0.8) == pytest.approx(-20.0)
+
+
+def test_a_turn_may_be_shorter_than_what_is_left():
+    clock = Clock()
+    deadline = Deadline(50.0, started=clock.now - 0.020, clock=clock, turn_ms=6.0)
+    clock.now += 0.002
+    assert deadline.elapsed_ms() == pytest.approx(22.0)
+    assert deadline.remaining_ms(0.5) == pytest.approx(1.0)
 
 
 def test_stages_add_up_and_are_kept_when_they_fail():

@@ -1,6 +1,7 @@
 """The whole way: a workspace on disk, `plait serve` in a process of its own, real HTTP, the measurement."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -59,6 +60,10 @@ def test_a_server_in_its_own_process_answers_under_load(project):
     assert 0 < measured.metrics["p50_ms"].value <= measured.metrics["p99_ms"].value < 5_000
     assert 0 < measured.ranked <= 30
     assert measured.path is None
+    server, client, machine = (measured.metrics[f"{who}_cores"].value for who in ("server", "client", "machine"))
+    assert server > 0.01
+    assert client > 0.0
+    assert server + client < machine + 0.5 <= (os.cpu_count() or 1) + 0.5
 
 
 def test_a_model_whose_data_is_gone_is_refused(project):

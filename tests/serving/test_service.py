@@ -8,6 +8,7 @@ import pytest
 
 from plait.errors import ServingError
 from plait.serving.auth import Authoriser, authoriser, is_loopback
+from plait.serving.deadline import Cost
 
 ASK = {"user_id": 7, "scenario": "home", "k": 3}
 TOKEN = "correct-horse-battery"
@@ -101,17 +102,34 @@ def test_too_many_waiting_are_told_to_come_back(serve, loader):
     run(check())
 
 
-def test_a_queue_longer_than_two_deadlines_is_not_joined(serve, loader):
-    """Requests of 40 ms, 2 workers, 50 ms of time: behind six others one would wait 6 * 40 / 2 > 2 * 50 ms."""
-    loader.seconds = 0.04
+def test_only_who_could_not_be_answered_at_all_is_turned_away(serve, loader):
+    """Cheap answers of 12 ms, 2 workers, 45 ms of time: rounds of 12, 24 and 36 ms are in time, so that 2 are served
+    and 6 wait; the ninth would be in the fourth round."""
+    loader.seconds = 0.1
 
     async def check():
         async with serve() as client:
-            client.service._service_ms = 40.0
-            answers = await asyncio.gather(*(client.post("/v1/recommend", json=ASK) for _ in range(10)))
+            client.service._least = Cost(fixed_ms=12.0)
+            answers = await asyncio.gather(*(client.post("/v1/recommend", json=ASK) for _ in range(12)))
             codes = [answer.status_code for answer in answers]
-            assert codes.count(200) == 6
-            assert codes.count(503) == 4
+            assert codes == [200] * 8 + [503] * 4
+
+    run(check())
+
+
+def test_the_longer_the_line_the_shorter_the_turn(serve, loader):
+    loader.seconds = 0.02
+
+    async def check():
+        async with serve(workers=1, deadline_ms=1_000.0) as client:
+            answers = await asyncio.gather(*(client.post("/v1/recommend", json=ASK) for _ in range(10)))
+            assert {answer.status_code for answer in answers} == {200}
+            turns = loader.loaded[0].turns_ms
+            # The first is alone when its turn comes; the second has 8 behind it and shares some 880 ms with them.
+            assert turns[0] > 800.0
+            assert turns[1] == pytest.approx(880 / 9, abs=10.0)
+            # The last is alone again: 9 x 20 ms of its 900 are over.
+            assert turns[-1] == pytest.approx(720.0, abs=60.0)
 
     run(check())
 
