@@ -47,33 +47,46 @@ class RequestTrunk:
         self._by_pair_PH = trunk.interest.by_pair()
         shared_fields = [*spec.columns("user"), *spec.columns("context")]
         own_fields = [*spec.item_columns, *spec.columns("creative")]
+        self._shared_lists = [*spec.multi_columns("user"), *spec.multi_columns("context")]
+        self._own_lists = [*spec.multi_columns("item"), *spec.multi_columns("creative")]
+        self._item_lists = len(spec.multi_columns("item"))
         self._shared_numbers = [*spec.number_columns("user"), *spec.number_columns("context")]
         own_numbers = [index for index in range(len(spec.numbers)) if index not in self._shared_numbers]
         self._shared_fields, self._own_fields = _as_slice(shared_fields), _as_slice(own_fields)
         self._own_numbers = _as_slice(own_numbers)
         self._shared_offsets = trunk.fields.offsets_F[shared_fields]
         self._own_offsets = trunk.fields.offsets_F[own_fields]
-        self.shared_columns = self._columns(shared_fields, self._shared_numbers, spec)
+        self.shared_columns = self._columns(shared_fields, self._shared_lists, self._shared_numbers, spec)
         """Which columns of the trunk's `inputs_BX` are shared."""
         interest = range(trunk.width - trunk.interest.width, trunk.width)
-        self.own_columns = [*self._columns(own_fields, own_numbers, spec), *interest]
+        self.own_columns = [*self._columns(own_fields, self._own_lists, own_numbers, spec), *interest]
 
     def shared(self, batch: Batch) -> SharedInputs:
         """What the rows of a request share: U = 1, and every row has the same user, context and all of the history."""
         field_1FD = self._trunk.fields.table(batch.categorical_BF[:1, self._shared_fields] + self._shared_offsets)
         numeric_1G = batch.numeric_BG[:1, self._shared_numbers].clamp_(-NUMBER_LIMIT, NUMBER_LIMIT)
-        return SharedInputs(torch.cat([field_1FD.flatten(1), numeric_1G], dim=1), self._window(batch))
+        multi_1PD = self._multi(batch, batch.bag_BP[:1, self._shared_lists])
+        inputs_1S = torch.cat([field_1FD.flatten(1), multi_1PD.flatten(1), numeric_1G], dim=1)
+        return SharedInputs(inputs_1S, self._window(batch))
 
     def own(self, batch: Batch, shared: SharedInputs) -> Tensor:
         """The candidates' own columns `[B, O]`."""
         field_BFD = self._trunk.fields.table(batch.categorical_BF[:, self._own_fields] + self._own_offsets)
-        candidate_BE = item_vector(field_BFD[:, : self._items])
+        multi_BPD = self._multi(batch, batch.bag_BP[:, self._own_lists])
+        of_item = (field_BFD[:, : self._items], multi_BPD[:, : self._item_lists])
+        candidate_BE = item_vector(torch.cat(of_item, dim=1))
         if shared.window is None:
             interest_BI = candidate_BE.new_zeros(len(batch), self._trunk.interest.width)
         else:
             interest_BI = self._trunk.interest.in_shared(candidate_BE, shared.window)
         numeric_BG = batch.numeric_BG[:, self._own_numbers].clamp(-NUMBER_LIMIT, NUMBER_LIMIT)
-        return torch.cat([field_BFD.flatten(1), numeric_BG, interest_BI], dim=1)
+        return torch.cat([field_BFD.flatten(1), multi_BPD.flatten(1), numeric_BG, interest_BI], dim=1)
+
+    def _multi(self, batch: Batch, bag_BP: Tensor) -> Tensor:
+        """`[B, P, D]`: the vectors of some of the batch's bags."""
+        if not bag_BP.shape[1]:
+            return self._trunk.tokens.table.weight.new_empty(*bag_BP.shape, self._trunk.tokens.table.weight.shape[1])
+        return nn.functional.embedding(bag_BP, self._trunk.tokens(batch.token_codes_N, batch.token_offsets_J1))
 
     def _window(self, batch: Batch) -> SharedWindow | None:
         events = self._trunk.interest.events
@@ -89,10 +102,13 @@ class RequestTrunk:
         )
         return self._trunk.interest.shared(window)
 
-    def _columns(self, fields: Sequence[int], numbers: Sequence[int], spec: FeatureSpec) -> list[int]:
+    def _columns(
+        self, fields: Sequence[int], lists: Sequence[int], numbers: Sequence[int], spec: FeatureSpec
+    ) -> list[int]:
         width = self._trunk.fields.table.weight.shape[1]
-        of_fields = [width * field + place for field in fields for place in range(width)]
-        return of_fields + [width * len(spec.fields) + number for number in numbers]
+        embedded = [*fields, *(len(spec.fields) + place for place in lists)]
+        of_embedded = [width * column + place for column in embedded for place in range(width)]
+        return of_embedded + [width * (len(spec.fields) + len(spec.multi_fields)) + number for number in numbers]
 
 
 class RequestHead:
