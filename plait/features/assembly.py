@@ -101,6 +101,7 @@ class FeatureTables:
         creative_B: NDArray[np.int32],
         context: ContextRows,
         facts: HistoryFacts,
+        *,
         match_BG: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """`numeric_BG` of B candidates; users and contexts have B rows, or one that all share (R = 1)."""

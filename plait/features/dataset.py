@@ -194,7 +194,7 @@ class EncodedDataset:
         events = self._events(np.arange(offsets_U1[-1]) + np.repeat(start_U - offsets_U1[:-1], length_U))
         return FeatureBatch(
             categorical_BF=self.tables.categorical(*references, context),
-            numeric_BG=self.tables.numeric(*references, context, facts, np.asarray(arrays.match_EG[rows_B])),
+            numeric_BG=self.tables.numeric(*references, context, facts, match_BG=np.asarray(arrays.match_EG[rows_B])),
             bag_BP=bag_BP,
             token_offsets_J1=bags.offsets_J1,
             token_codes_N=bags.codes_N,

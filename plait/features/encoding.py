@@ -214,7 +214,10 @@ class _PartEncoder:
             numbered = distinct.to_frame().with_columns(pl.int_range(bag, bag + pl.len(), dtype=pl.Int32).alias("bag"))
             found = frame.select(column).join(numbered, on=column, how="left", maintain_order="left")["bag"]
             self.arrays.context_bag_EP[here, place] = found.fill_null(0).to_numpy()
-            lists, vocabulary = value_lists(distinct, field.kind, field.most), self._fitted.multi_vocabularies[field.name]
+            lists, vocabulary = (
+                value_lists(distinct, field.kind, field.most),
+                self._fitted.multi_vocabularies[field.name],
+            )
             bags = Bags.encode(lists, vocabulary, self._spec.first_tokens[index])
             self.arrays.token_offsets_J1[bag + 1 : bag + 1 + len(bags)] = token + bags.offsets_J1[1:]
             self.arrays.token_codes_N[token : token + len(bags.codes_N)] = bags.codes_N

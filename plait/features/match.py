@@ -87,7 +87,9 @@ class MatchNumbers:
         columns = category_columns(spec)
         fields = spec.multi_columns("context")
         counters = [
-            _Counter(spec.first_tokens[field], spec.multi_fields[field].size, spec.fields[spec.item_columns[column]].size)
+            _Counter(
+                spec.first_tokens[field], spec.multi_fields[field].size, spec.fields[spec.item_columns[column]].size
+            )
             for field in fields
             for column in columns
         ]
@@ -127,12 +129,13 @@ class MatchNumbers:
         columns, lifts = category_columns(spec), []
         for place in range(len(spec.number_columns("match"))):
             field, level = divmod(place, len(columns))
-            arrays = (
+            keys_M, lifts_M, absent_V = (
                 np.load(folder / f"match-{place:03d}.{kind}.npy", allow_pickle=False)
                 for kind in ("keys", "lifts", "absent")
             )
             first_token = spec.first_tokens[spec.multi_columns("context")[field]]
-            lifts.append(Lift(first_token, *arrays, spec.fields[spec.item_columns[columns[level]]].size))
+            categories = spec.fields[spec.item_columns[columns[level]]].size
+            lifts.append(Lift(first_token, keys_M, lifts_M, absent_V, categories))
         return cls(tuple(lifts), columns)
 
 

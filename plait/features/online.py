@@ -201,7 +201,7 @@ class OnlineFeatures:
         size, objectives = len(items_K), len(self.spec.objectives)
         return FeatureBatch(
             categorical_BF=self.tables.categorical(user_R, items_K, creatives_K, context.rows),
-            numeric_BG=self.tables.numeric(user_R, items_K, creatives_K, context.rows, facts, match_KG),
+            numeric_BG=self.tables.numeric(user_R, items_K, creatives_K, context.rows, facts, match_BG=match_KG),
             bag_BP=bag_KP,
             token_offsets_J1=bags.offsets_J1,
             token_codes_N=bags.codes_N,

@@ -73,9 +73,9 @@ class Action:
 class FeatureSpec:
     """The columns of every `FeatureBatch` of one workspace, in order.
 
-    Fields come as user, item, creative and context fields; numbers in the same order with those of the history
-    and of the match last; multi-valued fields in the same order. The first field of users, items and creatives is the id; context fields start
-    with scenario, position, hour and weekday.
+    Fields come as user, item, creative and context fields, and so do multi-valued fields and numbers; the numbers of
+    the history and of the match come last. The first field of users, items and creatives is the id; context fields
+    start with scenario, position, hour and weekday.
     """
 
     objectives: tuple[str, ...]

@@ -148,7 +148,8 @@ def _bags(
     bags: list[NDArray[np.integer]] = []
     start = len(spec.item_columns)
     for column, (field, first) in enumerate(zip(spec.multi_fields, spec.first_tokens, strict=True)):
-        owner_B = {"user": user_B, "item": item_B}.get(field.source, np.arange(len(user_B)))
+        owners_of: dict[str, NDArray[np.integer]] = {"user": user_B, "item": item_B}
+        owner_B = owners_of.get(field.source, np.arange(len(user_B)))
         owners, place_B = np.unique(owner_B, return_inverse=True)
         bag_BP[:, column] = len(bags) + place_B
         for owner in owners:
