@@ -36,6 +36,8 @@ class EntityTable:
     def bags_of(self, rows_R: NDArray[np.integer]) -> Bags:
         """The bags of some rows, P per row."""
         multi = len(self.bags) // len(self)
+        if not multi:
+            return Bags.empty()
         return self.bags.take((rows_R[:, None] * multi + np.arange(multi)).ravel())
 
     def codes_and_tokens(self, most_P: Sequence[int]) -> NDArray[np.int32]:

@@ -47,6 +47,8 @@ class Lift:
 
     def of(self, bags: Bags, bag_B: NDArray[np.integer], category_B: NDArray[np.int32]) -> NDArray[np.float32]:
         """The mean lift of each row's bag over its category; each distinct pair is computed once."""
+        if not np.any(bags.offsets_J1[bag_B + 1] > bags.offsets_J1[bag_B]):
+            return np.zeros(len(bag_B), np.float32)
         distinct_D, slot_B = np.unique(bag_B * self.categories + category_B, return_inverse=True)
         bag_D, category_D = np.divmod(distinct_D, self.categories)
         taken = bags.take(bag_D)
