@@ -75,6 +75,8 @@ class FeatureSettings(Settings):
 
     min_count: int = Field(2, ge=1)
     """Values that training sees less often share code 0, which thus learns what "rare or new" means."""
+    max_values: int = Field(32, ge=1)
+    """The most values of a multi-valued field (words of a query, tags of a list) in one row; those behind are cut."""
 
 
 class CheckSettings(Settings):

@@ -4,6 +4,7 @@ A value that cannot be read becomes null, never an error: whoever asks compares 
 dtype that can never hold what is wanted (a list where a number is due) is an error.
 """
 
+import re
 from typing import Literal
 
 import polars as pl
@@ -15,6 +16,9 @@ Kind = Literal["id", "time", "text", "number", "integer", "category", "sequence"
 MILLISECONDS_PER_UNIT: dict[str, float] = {"s": 1_000.0, "ms": 1.0, "us": 1e-3}
 """Factor from each time unit of a workspace to milliseconds."""
 
+_LISTED_VALUE = r"[^|;,，；、\[\]'\"\s][^|;,，；、]*"
+"""A value in text that lists some, from its first character on."""
+_AFTER_VALUE = " \t\r\n]'\""
 _SAFE_INTEGER = 9 * 10**15
 """Larger times are cut here before the unit is applied, so that they stay out of range instead of wrapping round."""
 _TIME_PATTERN = r"^\s*(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ]([^Z]+))?Z?\s*$"
@@ -28,7 +32,8 @@ def convert(column: str, dtype: pl.DataType, kind: Kind, *, integer_ids: bool = 
         column: its name in the frame.
         dtype: its type there.
         kind: what it is to be: Int64 for `time` (epoch ms) and `integer`, Float64 for `number`, String for `text`,
-            Int64 or String for `id` and `category`, unchanged for `sequence`.
+            Int64 or String for `id` and `category`, a list of Int64 or String for `sequence` (text is split as
+            `split_list` does).
         integer_ids: whether an id or category becomes Int64 rather than String.
         unit: unit of integer times.
 
@@ -41,7 +46,7 @@ def convert(column: str, dtype: pl.DataType, kind: Kind, *, integer_ids: bool = 
     if dtype == pl.Null:
         return value.cast(_target(kind, integer_ids) or pl.Null)
     if kind == "sequence":
-        return value
+        return _to_list(column, value, dtype)
     if not _possible(dtype, kind):
         raise DataError(f"column '{column}' is {dtype}, expected {_EXPECTED[kind]}")
     if kind == "time":
@@ -51,6 +56,23 @@ def convert(column: str, dtype: pl.DataType, kind: Kind, *, integer_ids: bool = 
     if kind == "text":
         return value.cast(pl.String)
     return _to_code(value, dtype, integer_ids)
+
+
+def split_list(text: str) -> list[str]:
+    """The values in text that lists some: `Action|Crime`, `1, 2`, `['a', 'b']`, `棋牌、休闲`.
+
+    They are separated by `|`, `;`, `,` or their full-width forms; space, brackets and quotes around them are dropped.
+    """
+    return [value.rstrip(_AFTER_VALUE) for value in re.findall(_LISTED_VALUE, text)]
+
+
+def list_dtype(dtype: pl.DataType) -> pl.DataType | None:
+    """The type of the lists that a `sequence` column of `dtype` becomes; None where it can hold no list."""
+    if isinstance(dtype, pl.Categorical | pl.Enum | pl.String):
+        return pl.List(pl.String)
+    if isinstance(dtype, pl.List | pl.Array) and not dtype.inner.is_nested():
+        return pl.List(pl.Int64 if dtype.inner.is_integer() else pl.String)
+    return None
 
 
 def is_whole_number(value: pl.Expr) -> pl.Expr:
@@ -65,7 +87,7 @@ _EXPECTED: dict[Kind, str] = {
     "number": "numbers",
     "integer": "whole numbers",
     "category": "text or whole numbers",
-    "sequence": "a list",
+    "sequence": "lists of text or whole numbers, or text that lists some",
 }
 
 
@@ -79,6 +101,15 @@ def _target(kind: Kind, integer_ids: bool) -> type[pl.DataType] | None:
         "text": pl.String,
     }
     return targets.get(kind)
+
+
+def _to_list(column: str, value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    target = list_dtype(dtype)
+    if target is None:
+        raise DataError(f"column '{column}' is {dtype}, expected {_EXPECTED['sequence']}")
+    if dtype == pl.String:
+        return value.str.extract_all(_LISTED_VALUE).list.eval(pl.element().str.strip_chars_end(_AFTER_VALUE))
+    return value.cast(target)
 
 
 def _possible(dtype: pl.DataType, kind: Kind) -> bool:

@@ -45,7 +45,7 @@ class EncodedDataset:
 
     @property
     def item_fields_VI(self) -> NDArray[np.int32]:
-        """Codes of the item fields by item code, for the items of a sequence."""
+        """Codes of the item fields and their lists by item code, for the items of a sequence."""
         return self.tables.item_fields_VI
 
     def __len__(self) -> int:
@@ -186,13 +186,18 @@ class EncodedDataset:
     ) -> FeatureBatch:
         arrays = self.arrays
         references = (arrays.user_E[rows_B], arrays.item_E[rows_B], arrays.creative_E[rows_B])
-        context = ContextRows(arrays.context_EF[rows_B], arrays.context_numbers_EG[rows_B])
+        bags = arrays.context_bags(rows_B)
+        context = ContextRows(arrays.context_EF[rows_B], arrays.context_numbers_EG[rows_B], bags)
+        bag_BP, bags = self.tables.multi(*references, context)
         facts = HistoryFacts(arrays.history_counts_EC[rows_B], arrays.history_gaps_ED[rows_B])
         offsets_U1 = np.concatenate([[0], np.cumsum(length_U)]).astype(np.int64)
         events = self._events(np.arange(offsets_U1[-1]) + np.repeat(start_U - offsets_U1[:-1], length_U))
         return FeatureBatch(
             categorical_BF=self.tables.categorical(*references, context),
-            numeric_BG=self.tables.numeric(*references, context, facts),
+            numeric_BG=self.tables.numeric(*references, context, facts, match_BG=np.asarray(arrays.match_EG[rows_B])),
+            bag_BP=bag_BP,
+            token_offsets_J1=bags.offsets_J1,
+            token_codes_N=bags.codes_N,
             scenario_B=context.codes_RF[:, 0] - 1,
             time_B=self.times(rows_B),
             user_B=user_B,

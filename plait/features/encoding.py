@@ -1,6 +1,7 @@
 """From samples to encoded arrays: codes and numbers by row, written part by part in bounded memory."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 from plait.config import Workspace
 from plait.data.artifacts import write_atomically
 from plait.errors import DataError
+from plait.features.bags import Bags
 from plait.features.context import clock_codes
 from plait.features.fitting import Fitted, SamplePart, fit, sample_parts
 from plait.features.history import History, HistoryFacts, HistoryNumbers, fit_history_numbers, gather_window
+from plait.features.match import MatchNumbers, Shown, match_numbers
 from plait.features.scaling import standardise
 from plait.features.selection import ID_COLUMNS
 from plait.features.spec import FeatureSpec
@@ -25,6 +28,7 @@ from plait.features.store import (
     StoreSizes,
     StoreWriter,
 )
+from plait.features.tokens import value_lists
 from plait.features.vocabulary import Vocabulary, as_keys
 from plait.schema import Columns as C
 from plait.schema import Split, label_column, mature_column
@@ -32,6 +36,8 @@ from plait.telemetry import progress
 
 _CHUNK = 4_096
 """Exposures whose windows are gathered at a time: small enough for the processor's cache."""
+_MATCH_CHUNK = 65_536
+"""Exposures whose match numbers are counted or computed at a time."""
 _SCALE_SAMPLE = 100_000
 """Training exposures on which the scale of the history numbers is fitted, evenly spaced."""
 
@@ -58,7 +64,9 @@ def encode_samples(samples: Path, tables: Path, workspace: Workspace, out: Path)
         for part in parts:
             encoder.encode(part)
             advance()
+    encoder.encode_match()
     spec = _with_history_numbers(fitted.spec, encoder.history, encoder.arrays)
+    spec = replace(spec, numbers=(*spec.numbers, *match_numbers(spec)))
     write_atomically(out / SPEC_FILE, spec.to_json())
 
 
@@ -71,7 +79,7 @@ class _PartEncoder:
         self._spec = fitted.spec
         self._scenarios = Vocabulary(pl.Series(list(fitted.spec.scenarios), dtype=pl.String))
         items = fitted.tables["item"]
-        self._item_fields_VI = items.codes_by_id_code()
+        self._item_fields_VI = items.by_id_code(items.codes_RF)
         self.history = HistoryNumbers.of(fitted.spec)
         context_fields = len(fitted.spec.columns("context"))
         sizes = StoreSizes(
@@ -83,10 +91,16 @@ class _PartEncoder:
             context_numbers=len(fitted.context.numbers),
             history_counts=len(self.history.count_names),
             history_gaps=len(self.history.gap_names),
+            context_lists=len(fitted.spec.multi_columns("context")),
+            bags=1 + sum(fitted.bags_per_part.values()),
+            tokens=sum(fitted.tokens_per_part.values()),
+            matches=len(match_numbers(fitted.spec)),
         )
         self._writer = StoreWriter(out, sizes)
         self._first_exposure = _starts(fitted.exposures_per_part)
         self._first_event = _starts(fitted.events_per_part)
+        self._first_bag = _starts(fitted.bags_per_part)
+        self._first_token = _starts(fitted.tokens_per_part)
 
     @property
     def arrays(self) -> EncodedArrays:
@@ -99,6 +113,23 @@ class _PartEncoder:
         events = self._encode_events(part)
         self._encode_exposures(part, events)
         self._writer.finish(part.name)
+
+    def encode_match(self) -> None:
+        """Fit the match numbers on the training exposures of all parts, and compute them for every exposure."""
+        if not self.arrays.match_EG.shape[1]:
+            return
+        rows_E = np.arange(len(self.arrays.time_E))
+        train = np.flatnonzero(self.arrays.split_E == list(Split).index(Split.TRAIN))
+        match = MatchNumbers.fit(self._spec, (self._shown(train[chunk]) for chunk in _chunks(len(train), _MATCH_CHUNK)))
+        match.save(self._out / TABLES_FOLDER)
+        for chunk in _chunks(len(rows_E), _MATCH_CHUNK):
+            bags, item_fields_BI = self._shown(rows_E[chunk])
+            bag_BQ = np.arange(len(bags)).reshape(len(item_fields_BI), -1)
+            self.arrays.match_EG[chunk] = match.numbers(bags, bag_BQ, item_fields_BI)
+
+    def _shown(self, rows_B: NDArray[np.int64]) -> Shown:
+        bags = self.arrays.context_bags(rows_B)
+        return Shown(bags, self._fitted.tables["item"].codes_RF[self.arrays.item_E[rows_B]])
 
     def _encode_events(self, part: SamplePart) -> History:
         users = pl.read_parquet(part.users)
@@ -150,6 +181,7 @@ class _PartEncoder:
         arrays.time_E[here] = frame[C.TIME].to_numpy()
         arrays.before_E[here] = frame[C.BEFORE].to_numpy()
         self._encode_context(frame, here, scenario_B)
+        self._encode_lists(frame, here, part)
         for place, objective in enumerate(self._spec.objectives):
             arrays.labels_ET[here, place] = frame[label_column(objective)].fill_null(0).to_numpy()
             arrays.mature_ET[here, place] = frame[mature_column(objective)].fill_null(value=False).to_numpy()
@@ -172,6 +204,24 @@ class _PartEncoder:
         for place, (number, column) in enumerate(zip(numbers, self._fitted.context.numbers, strict=True)):
             values = frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
             self.arrays.context_numbers_EG[here, place] = standardise(values, number)
+
+    def _encode_lists(self, frame: pl.DataFrame, here: slice, part: SamplePart) -> None:
+        """The multi-valued context fields: each distinct list of the part once, exposures by reference to it."""
+        bag, token = 1 + self._first_bag[part.name], self._first_token[part.name]
+        for place, index in enumerate(self._spec.multi_columns("context")):
+            field, column = self._spec.multi_fields[index], list(self._fitted.context.multi)[place]
+            distinct = frame[column].drop_nulls().unique(maintain_order=True)
+            numbered = distinct.to_frame().with_columns(pl.int_range(bag, bag + pl.len(), dtype=pl.Int32).alias("bag"))
+            found = frame.select(column).join(numbered, on=column, how="left", maintain_order="left")["bag"]
+            self.arrays.context_bag_EP[here, place] = found.fill_null(0).to_numpy()
+            lists, vocabulary = (
+                value_lists(distinct, field.kind, field.most),
+                self._fitted.multi_vocabularies[field.name],
+            )
+            bags = Bags.encode(lists, vocabulary, self._spec.first_tokens[index])
+            self.arrays.token_offsets_J1[bag + 1 : bag + 1 + len(bags)] = token + bags.offsets_J1[1:]
+            self.arrays.token_codes_N[token : token + len(bags.codes_N)] = bags.codes_N
+            bag, token = bag + len(bags), token + len(bags.codes_N)
 
     def _encode_histories(self, here: slice, events: History, part: SamplePart) -> None:
         """Compute the facts behind the history numbers of every exposure of the part."""
@@ -221,6 +271,8 @@ def _write_fitted(out: Path, fitted: Fitted) -> None:
         fitted.tables[source].save(out / TABLES_FOLDER, source)
     for name, vocabulary in fitted.vocabularies.items():
         vocabulary.save(out / VOCABULARIES_FOLDER / f"{fitted.spec.field_index(name):03d}.parquet")
+    for index, field in enumerate(fitted.spec.multi_fields):
+        fitted.multi_vocabularies[field.name].save(out / VOCABULARIES_FOLDER / f"multi-{index:03d}.parquet")
 
 
 def _with_history_numbers(spec: FeatureSpec, history: HistoryNumbers, arrays: EncodedArrays) -> FeatureSpec:
@@ -228,8 +280,7 @@ def _with_history_numbers(spec: FeatureSpec, history: HistoryNumbers, arrays: En
     train = np.flatnonzero(arrays.split_E == list(Split).index(Split.TRAIN))
     rows = train[:: max(len(train) // _SCALE_SAMPLE, 1)]
     raw_BG = history.numbers(HistoryFacts(arrays.history_counts_EC[rows], arrays.history_gaps_ED[rows]))
-    numbers = (*spec.numbers, *fit_history_numbers(history.names, raw_BG))
-    return FeatureSpec(spec.objectives, spec.scenarios, spec.actions, spec.fields, numbers)
+    return replace(spec, numbers=(*spec.numbers, *fit_history_numbers(history.names, raw_BG)))
 
 
 def _flat(users: pl.DataFrame, column: str) -> pl.Series:
@@ -243,6 +294,6 @@ def _starts(lengths: dict[str, int]) -> dict[str, int]:
     return {name: int(end) - length for (name, length), end in zip(lengths.items(), ends, strict=True)}
 
 
-def _chunks(size: int) -> Iterator[slice]:
-    for start in range(0, size, _CHUNK):
-        yield slice(start, min(start + _CHUNK, size))
+def _chunks(size: int, length: int = _CHUNK) -> Iterator[slice]:
+    for start in range(0, size, length):
+        yield slice(start, min(start + length, size))

@@ -13,13 +13,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from plait.config import Workspace
+from plait.config import FeatureSettings, Workspace
 from plait.errors import DataError
+from plait.features.bags import Bags
 from plait.features.context import CLOCK_FIELDS
 from plait.features.entities import EntityTable
 from plait.features.scaling import fit_number, standardise
 from plait.features.selection import ENTITY_TABLES, ID_COLUMNS, SelectedColumns, select_columns
-from plait.features.spec import Action, FeatureSpec, Field, FieldSource, Number
+from plait.features.spec import Action, FeatureSpec, Field, FieldSource, MultiField, Number
+from plait.features.tokens import MultiKind, value_lists
 from plait.features.vocabulary import Vocabulary
 from plait.schema import Columns as C
 from plait.schema import Split
@@ -60,10 +62,16 @@ class Fitted:
     tables: dict[FieldSource, EntityTable]
     vocabularies: dict[str, Vocabulary]
     """By field name."""
+    multi_vocabularies: dict[str, Vocabulary]
+    """By name of the multi-valued field."""
     context: SelectedColumns
     """Extra columns of the exposures."""
     events_per_part: dict[str, int]
     exposures_per_part: dict[str, int]
+    bags_per_part: dict[str, int]
+    """How many distinct values of multi-valued columns the exposures of each part have."""
+    tokens_per_part: dict[str, int]
+    """How many values these hold."""
 
 
 def sample_parts(samples: Path) -> list[SamplePart]:
@@ -92,12 +100,12 @@ def fit(parts: Sequence[SamplePart], tables: Path, workspace: Workspace) -> Fitt
     """
     raw = [_read_table(tables, workspace, source) for source in ENTITY_TABLES]
     context = select_columns(workspace, "context", pl.read_parquet_schema(parts[0].exposures).keys())
-    seen = _Seen(raw, context)
+    seen = _Seen(raw, context, workspace.features.max_values)
     with progress("fitting features", len(parts)) as advance:
         for part in parts:
             seen.add(part)
             advance()
-    builder = _Builder(workspace.features.min_count)
+    builder = _Builder(workspace.features)
     entity_tables = {table.source: builder.table(table, seen.rows[table.source]) for table in raw}
     builder.context(workspace.scenario_names(), context, seen)
     spec = FeatureSpec(
@@ -106,22 +114,36 @@ def fit(parts: Sequence[SamplePart], tables: Path, workspace: Workspace) -> Fitt
         actions=_actions(workspace, seen.actions),
         fields=tuple(builder.fields),
         numbers=tuple(builder.numbers),
+        multi_fields=tuple(builder.multi_fields),
     )
-    return Fitted(spec, entity_tables, builder.vocabularies, context, seen.events, seen.exposures)
+    return Fitted(
+        spec=spec,
+        tables=entity_tables,
+        vocabularies=builder.vocabularies,
+        multi_vocabularies=builder.multi_vocabularies,
+        context=context,
+        events_per_part=seen.events,
+        exposures_per_part=seen.exposures,
+        bags_per_part=seen.bags,
+        tokens_per_part=seen.tokens,
+    )
 
 
 class _Seen:
     """Counts what training sees, part by part."""
 
-    def __init__(self, tables: Sequence[RawTable], context: SelectedColumns) -> None:
+    def __init__(self, tables: Sequence[RawTable], context: SelectedColumns, max_values: int) -> None:
         self._tables = {table.source: table for table in tables}
         self._context = context
+        self._max_values = max_values
         self.rows = {table.source: np.zeros(table.ids.size, np.int64) for table in tables}
         self.values: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self.numbers: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
         self.actions: set[str] = set()
         self.events: dict[str, int] = {}
         self.exposures: dict[str, int] = {}
+        self.bags: dict[str, int] = {}
+        self.tokens: dict[str, int] = {}
 
     def add(self, part: SamplePart) -> None:
         exposures = pl.read_parquet(part.exposures, columns=self._exposure_columns(part))
@@ -136,7 +158,20 @@ class _Seen:
         for name in self._context.numbers:
             step = max(len(train) // _NUMBERS_PER_PART, 1)
             self.numbers[name].append(_floats(train[name].gather_every(step)))
+        self._add_lists(part, exposures)
         self._add_events(part, train.group_by(C.USER_ID).agg(pl.col(C.BEFORE).max().alias("visible")))
+
+    def _add_lists(self, part: SamplePart, exposures: pl.DataFrame) -> None:
+        """Count the multi-valued columns' values in train exposures, and how many distinct lists the part has."""
+        self.bags[part.name] = self.tokens[part.name] = 0
+        shown = pl.col(C.SPLIT) == Split.TRAIN.value
+        for name, kind in self._context.multi.items():
+            counted = exposures.group_by(name, maintain_order=True).agg(shown.sum().alias("count"))
+            counted = counted.filter(pl.col(name).is_not_null())
+            lists = value_lists(counted[name], kind, self._max_values)
+            self.bags[part.name] += len(lists)
+            self.tokens[part.name] += int(lists.list.len().sum())
+            self.values[name].append(_flat_counts(lists, counted["count"]))
 
     def _add_events(self, part: SamplePart, visible: pl.DataFrame) -> None:
         """Count the items and actions among the events that some training exposure can see."""
@@ -157,18 +192,20 @@ class _Seen:
 
     def _exposure_columns(self, part: SamplePart) -> list[str]:
         wanted = {C.USER_ID, C.ITEM_ID, C.CREATIVE_ID, C.POSITION, C.SPLIT, C.BEFORE}
-        wanted |= {*self._context.categories, *self._context.numbers}
+        wanted |= {*self._context.categories, *self._context.numbers, *self._context.multi}
         return [name for name in pl.read_parquet_schema(part.exposures) if name in wanted]
 
 
 class _Builder:
     """Collects fields, numbers and vocabularies in the order of a batch's columns."""
 
-    def __init__(self, min_count: int) -> None:
-        self._min_count = min_count
+    def __init__(self, settings: FeatureSettings) -> None:
+        self._settings = settings
         self.fields: list[Field] = []
         self.numbers: list[Number] = []
+        self.multi_fields: list[MultiField] = []
         self.vocabularies: dict[str, Vocabulary] = {}
+        self.multi_vocabularies: dict[str, Vocabulary] = {}
 
     def table(self, table: RawTable, seen_R: NDArray[np.int64]) -> EntityTable:
         """Fit the fields and numbers of one table and encode its rows."""
@@ -181,7 +218,17 @@ class _Builder:
             values_R = _floats(table.frame[column])
             number = self._number(column, table.source, values_R, seen_R[1:].astype(np.float64))
             numbers_RG[1:, place] = standardise(values_R, number)
-        return EntityTable(table.ids, codes_RF, numbers_RG)
+        columns = [self._entity_lists(column, kind, table, seen_R[1:]) for column, kind in table.columns.multi.items()]
+        return EntityTable(table.ids, codes_RF, numbers_RG, Bags.interleave(columns, table.ids.size))
+
+    def _entity_lists(self, column: str, kind: MultiKind, table: RawTable, seen_R: NDArray[np.int64]) -> Bags:
+        """Fit one multi-valued column of a table; a bag per row, that of row 0 without codes."""
+        lists = value_lists(table.frame[column], kind, self._settings.max_values)
+        counted = _flat_counts(lists, pl.Series(seen_R))
+        most = max(int(lists.list.len().max() or 0), 1)  # type: ignore[arg-type]
+        first = self._first_token
+        vocabulary = self._multi_field(column, table.source, kind, most, counted)
+        return Bags.join([Bags.empty(1), Bags.encode(lists, vocabulary, first)])
 
     def context(self, scenarios: Sequence[str], columns: SelectedColumns, seen: _Seen) -> None:
         """Fit the context fields: scenario, position, hour, weekday, then the extra columns of the exposures."""
@@ -193,6 +240,8 @@ class _Builder:
         for column in columns.numbers:
             values = np.concatenate(seen.numbers[column])
             self._number(column, "context", values, np.ones(len(values)))
+        for column, kind in columns.multi.items():
+            self._multi_field(column, "context", kind, self._settings.max_values, pl.concat(seen.values[column]))
 
     def _seen_values(self, column: str, seen: _Seen) -> None:
         frames = seen.values[column] or [pl.DataFrame({"value": [], "count": []}, schema_overrides={"value": pl.Int64})]
@@ -200,10 +249,25 @@ class _Builder:
         self._field(column, "context", counted["value"], counted["count"].cast(pl.Int64).to_numpy())
 
     def _field(self, column: str, source: FieldSource, values: pl.Series, counts: NDArray[np.int64]) -> Vocabulary:
-        vocabulary = Vocabulary.fit(values, counts, self._min_count)
+        vocabulary = Vocabulary.fit(values, counts, self._settings.min_count)
         name = _free_name(column, source, [field.name for field in self.fields])
         self.fields.append(Field(name, source, vocabulary.size))
         self.vocabularies[name] = vocabulary
+        return vocabulary
+
+    @property
+    def _first_token(self) -> int:
+        """Where the codes of the next multi-valued field begin."""
+        return 1 + sum(field.size for field in self.multi_fields)
+
+    def _multi_field(
+        self, column: str, source: FieldSource, kind: MultiKind, most: int, counted: pl.DataFrame
+    ) -> Vocabulary:
+        counts = counted["count"].cast(pl.Int64).to_numpy()
+        vocabulary = Vocabulary.fit(counted["value"], counts, self._settings.min_count)
+        name = _free_name(column, source, [field.name for field in self.multi_fields])
+        self.multi_fields.append(MultiField(name, source, kind, vocabulary.size, most))
+        self.multi_vocabularies[name] = vocabulary
         return vocabulary
 
     def _number(
@@ -212,6 +276,12 @@ class _Builder:
         name = _free_name(column, source, [number.name for number in self.numbers])
         self.numbers.append(fit_number(name, source, values, weights))
         return self.numbers[-1]
+
+
+def _flat_counts(lists: pl.Series, counts: pl.Series) -> pl.DataFrame:
+    """Columns `value` and `count`: each list's values with the list's own count."""
+    frame = pl.DataFrame({"value": lists, "count": counts})
+    return frame.explode("value", empty_as_null=False, keep_nulls=False)
 
 
 def _free_name(column: str, source: FieldSource, taken: Sequence[str]) -> str:
@@ -234,7 +304,7 @@ def _read_table(tables: Path, workspace: Workspace, source: FieldSource) -> RawT
     if not files:
         raise DataError(f"{tables / table}: found no part-*.parquet there; run `plait check` again")
     columns = select_columns(workspace, source, pl.read_parquet_schema(files[0]).keys())
-    wanted = list(dict.fromkeys((*columns.categories, *columns.numbers)))
+    wanted = list(dict.fromkeys((*columns.categories, *columns.numbers, *columns.multi)))
     frame = pl.read_parquet(files, columns=wanted).unique(key, keep="first", maintain_order=True)
     return RawTable(source, frame, columns, Vocabulary.of_rows(frame[key]))
 

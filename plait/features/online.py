@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 from plait.config import nearest
 from plait.errors import ArtifactError, ServingError
 from plait.features.assembly import ContextRows, FeatureTables
+from plait.features.bags import Bags, offsets_of
 from plait.features.batch import FeatureBatch
 from plait.features.context import SERVING_POSITION, clock_codes
 from plait.features.history import History, gather_window
 from plait.features.scaling import standardise
 from plait.features.spec import FeatureSpec
 from plait.features.store import VOCABULARIES_FOLDER
+from plait.features.tokens import values_of
 from plait.features.vocabulary import Key, Vocabulary
 from plait.schema import Columns as C
 
 _CLOCK_NAMES = ("hour", "weekday")
+_NO_CODES = np.empty(0, np.int32)
 
 
 class Event(NamedTuple):
@@ -48,15 +51,19 @@ class RequestContext:
 class OnlineFeatures:
     """Builds the `FeatureBatch` of one request."""
 
-    def __init__(self, tables: FeatureTables, vocabularies: Mapping[str, Vocabulary]) -> None:
+    def __init__(
+        self, tables: FeatureTables, vocabularies: Mapping[str, Vocabulary], lists: Mapping[int, Vocabulary]
+    ) -> None:
         """Prepare for requests.
 
         Args:
             tables: the encoded users, items and creatives.
             vocabularies: those of the context fields, by field name.
+            lists: those of the multi-valued context fields, by index.
         """
         self.tables = tables
         self._vocabularies = vocabularies
+        self._lists = lists
         for table in (tables.users, tables.items, tables.creatives):
             table.ids.code(0)  # the index of ids is made on first use: now, not within a request's deadline
         self._scenario_codes = {name: index for index, name in enumerate(tables.spec.scenarios)}
@@ -85,7 +92,11 @@ class OnlineFeatures:
             name = tables.spec.fields[index].name
             if name not in (C.SCENARIO, *_CLOCK_NAMES):
                 vocabularies[name] = Vocabulary.load(path / VOCABULARIES_FOLDER / f"{index:03d}.parquet")
-        return cls(tables, vocabularies)
+        lists = {
+            index: Vocabulary.load(path / VOCABULARIES_FOLDER / f"multi-{index:03d}.parquet")
+            for index in tables.spec.multi_columns("context")
+        }
+        return cls(tables, vocabularies, lists)
 
     @property
     def spec(self) -> FeatureSpec:
@@ -149,7 +160,7 @@ class OnlineFeatures:
         for place, number in enumerate(self._context_numbers):
             column = _column(number.name)
             numbers_RG[0, place] = standardise(_as_float(column, values.get(column)), number)[0]
-        return RequestContext(index, time, ContextRows(codes_RF, numbers_RG))
+        return RequestContext(index, time, ContextRows(codes_RF, numbers_RG, self._context_bags(values)))
 
     def batch(
         self,
@@ -177,17 +188,23 @@ class OnlineFeatures:
         kept = history if length is None else history.last(length)
         time_R = np.array([context.time], np.int64)
         window = gather_window(history, np.array([0]), np.array([len(history)]))
+        item_fields_KI = self.tables.items.codes_RF[items_K]
         facts = self.tables.history.facts(
             window,
             time_R,
             np.array([context.scenario], np.int32),
-            self.tables.items.codes_RF[items_K],
+            item_fields_KI,
             self.tables.item_fields_VI,
         )
+        bag_KP, bags = self.tables.multi(user_R, items_K, creatives_K, context.rows)
+        match_KG = self.tables.match.numbers(bags, bag_KP[:, self.spec.multi_columns("context")], item_fields_KI)
         size, objectives = len(items_K), len(self.spec.objectives)
         return FeatureBatch(
             categorical_BF=self.tables.categorical(user_R, items_K, creatives_K, context.rows),
-            numeric_BG=self.tables.numeric(user_R, items_K, creatives_K, context.rows, facts),
+            numeric_BG=self.tables.numeric(user_R, items_K, creatives_K, context.rows, facts, match_BG=match_KG),
+            bag_BP=bag_KP,
+            token_offsets_J1=bags.offsets_J1,
+            token_codes_N=bags.codes_N,
             scenario_B=np.full(size, context.scenario, np.int32),
             time_B=np.full(size, context.time, np.int64),
             user_B=np.zeros(size, np.int64),
@@ -206,6 +223,8 @@ class OnlineFeatures:
     ) -> FeatureBatch:
         """Rows of a request's batch again, in other creatives: the batch that `batch` makes of them, for less.
 
+        Bags of the batch keep their places; those of the creatives stand behind them.
+
         Args:
             batch: of the request.
             rows_R: rows of it.
@@ -214,10 +233,17 @@ class OnlineFeatures:
         categorical_RF, numeric_RG = batch.categorical_BF[rows_R], batch.numeric_BG[rows_R]
         categorical_RF[:, self.spec.columns("creative")] = self.tables.creatives.codes_RF[creative_rows_R]
         numeric_RG[:, self.spec.number_columns("creative")] = self.tables.creatives.numbers_RG[creative_rows_R]
+        bag_RP, bags = batch.bag_BP[rows_R], Bags(batch.token_offsets_J1, batch.token_codes_N)
+        if lists := self.spec.multi_columns("creative"):
+            bag_RP[:, lists] = len(bags) + np.arange(len(rows_R) * len(lists)).reshape(len(rows_R), -1)
+            bags = Bags.join([bags, self.tables.creatives.bags_of(creative_rows_R)])
         return replace(
             batch,
             categorical_BF=categorical_RF,
             numeric_BG=numeric_RG,
+            bag_BP=bag_RP,
+            token_offsets_J1=bags.offsets_J1,
+            token_codes_N=bags.codes_N,
             scenario_B=batch.scenario_B[rows_R],
             time_B=batch.time_B[rows_R],
             user_B=batch.user_B[rows_R],
@@ -225,6 +251,14 @@ class OnlineFeatures:
             labels_BT=batch.labels_BT[rows_R],
             mask_BT=batch.mask_BT[rows_R],
         )
+
+    def _context_bags(self, values: Mapping[str, object]) -> Bags:
+        codes: list[NDArray[np.int32]] = []
+        for index, vocabulary in self._lists.items():
+            field, first = self.spec.multi_fields[index], self.spec.first_tokens[index]
+            found = values_of(values.get(_column(field.name)), field.kind, field.most)
+            codes.append(np.array([first + vocabulary.code(value) for value in found], np.int32))
+        return Bags(offsets_of(np.array([len(each) for each in codes], np.int64)), np.concatenate([*codes, _NO_CODES]))
 
     def _context_code(self, name: str, values: Mapping[str, object]) -> int:
         vocabulary = self._vocabularies.get(name)

@@ -4,15 +4,17 @@ import bisect
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Literal
 
 from plait.errors import ArtifactError
+from plait.features.tokens import MultiKind
 
 FieldSource = Literal["user", "item", "creative", "context"]
-NumberSource = Literal["user", "item", "creative", "context", "history"]
+NumberSource = Literal["user", "item", "creative", "context", "history", "match"]
 
 FIELD_SOURCES: tuple[FieldSource, ...] = ("user", "item", "creative", "context")
-NUMBER_SOURCES: tuple[NumberSource, ...] = (*FIELD_SOURCES, "history")
+NUMBER_SOURCES: tuple[NumberSource, ...] = (*FIELD_SOURCES, "history", "match")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,20 @@ class Field:
     source: FieldSource
     size: int
     """Number of codes, 0 (unknown, rare or null) included: codes run from 0 to size - 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class MultiField:
+    """One multi-valued column of a batch: any number of codes per row, such as the words of a query."""
+
+    name: str
+    source: FieldSource
+    kind: MultiKind
+    """How the values of a row are found: in a list, or in a text that is cut into tokens."""
+    size: int
+    """Number of codes, 0 (unknown or rare) included: codes run from 0 to size - 1."""
+    most: int
+    """The most values of one row; those behind are cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +73,9 @@ class Action:
 class FeatureSpec:
     """The columns of every `FeatureBatch` of one workspace, in order.
 
-    Fields come as user, item, creative and context fields; numbers in the same order with those of the history last.
-    The first field of users, items and creatives is the id; context fields start with scenario, position, hour and
-    weekday.
+    Fields come as user, item, creative and context fields, and so do multi-valued fields and numbers; the numbers of
+    the history and of the match come last. The first field of users, items and creatives is the id; context fields
+    start with scenario, position, hour and weekday.
     """
 
     objectives: tuple[str, ...]
@@ -67,6 +83,7 @@ class FeatureSpec:
     actions: tuple[Action, ...]
     fields: tuple[Field, ...]
     numbers: tuple[Number, ...]
+    multi_fields: tuple[MultiField, ...] = ()
 
     def columns(self, source: FieldSource) -> tuple[int, ...]:
         """Indices into `fields` of the fields that come from `source`."""
@@ -75,6 +92,15 @@ class FeatureSpec:
     def number_columns(self, source: NumberSource) -> tuple[int, ...]:
         """Indices into `numbers` of the numbers that come from `source`."""
         return tuple(index for index, number in enumerate(self.numbers) if number.source == source)
+
+    def multi_columns(self, source: FieldSource) -> tuple[int, ...]:
+        """Indices into `multi_fields` of the fields that come from `source`."""
+        return tuple(index for index, field in enumerate(self.multi_fields) if field.source == source)
+
+    @cached_property
+    def first_tokens(self) -> tuple[int, ...]:
+        """Where the codes of each multi-valued field begin among those of all; 0 is no code of any."""
+        return tuple(accumulate((field.size for field in self.multi_fields[:-1]), initial=1))
 
     @property
     def item_columns(self) -> tuple[int, ...]:
@@ -143,6 +169,7 @@ class FeatureSpec:
                 actions=tuple(Action(each["name"], tuple(each["value_edges"])) for each in content["actions"]),
                 fields=tuple(Field(**each) for each in content["fields"]),
                 numbers=tuple(Number(**each) for each in content["numbers"]),
+                multi_fields=tuple(MultiField(**each) for each in content["multi_fields"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"not a feature specification: {error!r}; encode the samples again") from error

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from plait.data.artifacts import write_atomically
 from plait.errors import ArtifactError
+from plait.features.bags import Bags
 
 SPEC_FILE = "spec.json"
 TABLES_FOLDER = "tables"
@@ -33,6 +34,14 @@ class StoreSizes:
     context_numbers: int
     history_counts: int
     history_gaps: int
+    context_lists: int
+    """Multi-valued fields of the exposures."""
+    bags: int
+    """Their distinct lists of codes, the empty one included."""
+    tokens: int
+    """The codes in these."""
+    matches: int
+    """Match numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,10 @@ class EncodedArrays:
     before_E: NDArray[np.int32]
     context_EF: NDArray[np.int32]
     context_numbers_EG: NDArray[np.float32]
+    context_bag_EP: NDArray[np.int32]
+    """Which of the bags below is the exposure's, per multi-valued field; 0 is the empty one."""
+    token_offsets_J1: NDArray[np.int64]
+    token_codes_N: NDArray[np.int32]
     labels_ET: NDArray[np.int8]
     mature_ET: NDArray[np.bool_]
     split_E: NDArray[np.int8]
@@ -57,6 +70,8 @@ class EncodedArrays:
     history_counts_EC: NDArray[np.uint8]
     history_gaps_ED: NDArray[np.float32]
     """`HistoryFacts` of each exposure."""
+    match_EG: NDArray[np.float32]
+    """The match numbers of each exposure."""
     event_item_N: NDArray[np.int32]
     event_action_N: NDArray[np.int16]
     event_scenario_N: NDArray[np.int16]
@@ -65,6 +80,10 @@ class EncodedArrays:
     exposure_length_U: NDArray[np.int64]
     event_start_U: NDArray[np.int64]
     event_length_U: NDArray[np.int64]
+
+    def context_bags(self, rows_B: NDArray[np.int64]) -> Bags:
+        """The bags of the multi-valued context fields of some exposures, row by row."""
+        return Bags(self.token_offsets_J1, self.token_codes_N).take(self.context_bag_EP[rows_B].ravel())
 
     @classmethod
     def open(cls, folder: Path, *, writable: bool = False) -> "EncodedArrays":
@@ -128,11 +147,15 @@ def _layout(sizes: StoreSizes) -> Mapping[str, tuple[type[np.generic], tuple[int
         "before_E": (np.int32, (exposures,)),
         "context_EF": (np.int32, (exposures, sizes.context_fields)),
         "context_numbers_EG": (np.float32, (exposures, sizes.context_numbers)),
+        "context_bag_EP": (np.int32, (exposures, sizes.context_lists)),
+        "token_offsets_J1": (np.int64, (sizes.bags + 1,)),
+        "token_codes_N": (np.int32, (sizes.tokens,)),
         "labels_ET": (np.int8, (exposures, sizes.objectives)),
         "mature_ET": (np.bool_, (exposures, sizes.objectives)),
         "split_E": (np.int8, (exposures,)),
         "history_counts_EC": (np.uint8, (exposures, sizes.history_counts)),
         "history_gaps_ED": (np.float32, (exposures, sizes.history_gaps)),
+        "match_EG": (np.float32, (exposures, sizes.matches)),
         "event_item_N": (np.int32, (events,)),
         "event_action_N": (np.int16, (events,)),
         "event_scenario_N": (np.int16, (events,)),

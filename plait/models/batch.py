@@ -14,6 +14,9 @@ class Batch:
 
     categorical_BF: Tensor
     numeric_BG: Tensor
+    bag_BP: Tensor
+    token_offsets_J1: Tensor
+    token_codes_N: Tensor
     scenario_B: Tensor
     time_B: Tensor
     user_B: Tensor

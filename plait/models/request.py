@@ -71,6 +71,8 @@ class RequestDnn:
         columns = _Columns.split(spec)
         own, shared = columns.own_inputs(trunk), columns.shared_inputs(trunk)
         self._shared_fields, self._shared_numbers = columns.shared_fields, columns.shared_numbers
+        self._shared_lists, self._own_lists = columns.shared_lists, columns.own_lists
+        self._item_lists = len(spec.multi_columns("item"))
         self._own_fields, self._own_numbers = _as_slice(columns.own_fields), _as_slice(columns.own_numbers)
         self._shared_offsets = trunk.fields.offsets_F[columns.shared_fields]
         self._own_offsets = trunk.fields.offsets_F[columns.own_fields]
@@ -93,8 +95,9 @@ class RequestDnn:
     def shared(self, batch: Batch) -> SharedInputs:
         """What the rows of a request share: U = 1, and every row has the same user, context and all of the history."""
         field_1FD = self._trunk.fields.table(batch.categorical_BF[:1, self._shared_fields] + self._shared_offsets)
+        multi_1PD = self._multi(batch, batch.bag_BP[:1, self._shared_lists])
         numeric_1G = batch.numeric_BG[:1, self._shared_numbers].clamp_(-NUMBER_LIMIT, NUMBER_LIMIT)
-        inputs_1S = torch.cat([field_1FD.flatten(1), numeric_1G], dim=1)
+        inputs_1S = torch.cat([field_1FD.flatten(1), multi_1PD.flatten(1), numeric_1G], dim=1)
         first_1G = torch.addmm(self._bias_G, inputs_1S, self._shared_SG)
         return SharedInputs(self._window(batch), first_1G, self._cross.shared(inputs_1S))
 
@@ -102,7 +105,9 @@ class RequestDnn:
         """What is each row's own."""
         codes_BF = batch.categorical_BF[:, self._own_fields]
         field_BFD = self._trunk.fields.table(codes_BF + self._own_offsets)
-        candidate_BE = item_vector(field_BFD[:, self._items])
+        multi_BPD = self._multi(batch, batch.bag_BP[:, self._own_lists])
+        of_item = (field_BFD[:, self._items], multi_BPD[:, : self._item_lists])
+        candidate_BE = item_vector(torch.cat(of_item, dim=1))
         if shared.window is None:
             interest_BI = candidate_BE.new_zeros(len(batch), self._trunk.interest.width)
         else:
@@ -111,7 +116,8 @@ class RequestDnn:
         rows_BF = codes_BF[:, : self._tabled] + self._product_offsets
         first_B = torch.arange(len(batch)) * self._tabled  # said outright, since there may be no fields at all
         tabled_BG = functional.embedding_bag(rows_BF.flatten(), self._products_VG, first_B, mode="sum")
-        return OwnInputs(torch.cat([field_BFD.flatten(1), numeric_BG, interest_BI], dim=1), tabled_BG, candidate_BE)
+        inputs_BO = torch.cat([field_BFD.flatten(1), multi_BPD.flatten(1), numeric_BG, interest_BI], dim=1)
+        return OwnInputs(inputs_BO, tabled_BG, candidate_BE)
 
     def logits(self, own: OwnInputs, shared: SharedInputs) -> Tensor:
         """Logits `[B, T]`."""
@@ -122,6 +128,13 @@ class RequestDnn:
             deep_BH = layer(deep_BH)
         crossed_BT = self._cross(own.inputs_BO, first_BG[:, self._hidden :], shared.crossed)
         return functional.linear(deep_BH, self._deep_TH, self._bias_T).add_(crossed_BT)[:, : self._objectives]
+
+    def _multi(self, batch: Batch, bag_BP: Tensor) -> Tensor:
+        """`[B, P, D]`: the vectors of some of the batch's bags."""
+        tokens = self._trunk.tokens
+        if not bag_BP.shape[1]:
+            return tokens.table.weight.new_empty(*bag_BP.shape, tokens.table.weight.shape[1])
+        return functional.embedding(bag_BP, tokens(batch.token_codes_N, batch.token_offsets_J1))
 
     def _window(self, batch: Batch) -> SharedWindow | None:
         events = self._trunk.interest.events
@@ -143,9 +156,13 @@ class _Columns:
     """Fields and numbers that the rows of a request share, and their own in the order that `OwnInputs` has."""
 
     shared_fields: list[int]
+    shared_lists: list[int]
+    """Multi-valued fields."""
     shared_numbers: list[int]
     own_fields: list[int]
     """Those with products in the table come first."""
+    own_lists: list[int]
+    """Those of the item come first."""
     own_numbers: list[int]
     tabled: int
     """How many fields have products in the table."""
@@ -166,22 +183,25 @@ class _Columns:
         tabled = {index for index, rows in zip(by_size, sizes, strict=True) if rows <= _MOST_ROWS}
         own_fields.sort(key=lambda index: index not in tabled)
         shared_fields = [*spec.columns("user"), *spec.columns("context")]
-        return cls(shared_fields, shared_numbers, own_fields, own_numbers, len(tabled))
+        shared_lists = [*spec.multi_columns("user"), *spec.multi_columns("context")]
+        own_lists = [*spec.multi_columns("item"), *spec.multi_columns("creative")]
+        return cls(shared_fields, shared_lists, shared_numbers, own_fields, own_lists, own_numbers, len(tabled))
 
     def shared_inputs(self, trunk: Trunk) -> list[int]:
         """Which columns of the trunk's `inputs_BX` are shared."""
-        return _inputs(trunk, self.shared_fields, self.shared_numbers)
+        return _inputs(trunk, self.shared_fields, self.shared_lists, self.shared_numbers)
 
     def own_inputs(self, trunk: Trunk) -> list[int]:
         """Which are the rows' own: all others."""
         interest = range(trunk.width - trunk.interest.width, trunk.width)
-        return [*_inputs(trunk, self.own_fields, self.own_numbers), *interest]
+        return [*_inputs(trunk, self.own_fields, self.own_lists, self.own_numbers), *interest]
 
 
-def _inputs(trunk: Trunk, fields: Sequence[int], numbers: Sequence[int]) -> list[int]:
-    width, count = trunk.fields.table.weight.shape[1], len(trunk.fields.offsets_F)
-    of_fields = [width * field + place for field in fields for place in range(width)]
-    return of_fields + [width * count + number for number in numbers]
+def _inputs(trunk: Trunk, fields: Sequence[int], lists: Sequence[int], numbers: Sequence[int]) -> list[int]:
+    width, singles = trunk.fields.table.weight.shape[1], len(trunk.fields.offsets_F)
+    embedded = [*fields, *(singles + place for place in lists)]
+    of_embedded = [width * column + place for column in embedded for place in range(width)]
+    return of_embedded + [width * trunk.embedded + number for number in numbers]
 
 
 def _products(table: FieldTable, fields: Sequence[int], matrix_XG: Tensor) -> tuple[Tensor, Tensor]:

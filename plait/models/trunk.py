@@ -10,7 +10,7 @@ from plait.models.batch import Batch
 from plait.models.config import AttentionConfig, TrunkConfig
 from plait.models.linear import NUMBER_LIMIT
 from plait.nn.cross import CrossNetwork
-from plait.nn.embedding import FieldTable, compact, hide_codes
+from plait.nn.embedding import FieldTable, TokenTable, compact, hide_codes
 from plait.nn.jagged import last_events
 from plait.nn.mlp import MLP
 from plait.nn.target_attention import TargetAttention, weighted_sum
@@ -34,13 +34,13 @@ class TrunkOutput:
 class Trunk(nn.Module):
     """Embeddings of all fields, standardised numbers, and what the recent sequence says about the candidate.
 
-    An item vector is its id's embedding beside the mean of its other fields' embeddings, from the same table for
-    candidates and histories.
+    A multi-valued field's embedding is the mean of its codes'. An item vector is its id's embedding beside the mean of
+    its other fields' embeddings, from the same tables for candidates and histories.
 
     Args:
         config: sizes.
         spec: what a batch consists of.
-        item_fields_VI: codes of the item fields of every item code.
+        item_fields_VI: codes of the item fields of every item code, then of its multi-valued fields, with 0 behind.
     """
 
     item_fields_VI: Tensor
@@ -51,19 +51,27 @@ class Trunk(nn.Module):
         self.item_columns = spec.item_columns
         self.register_buffer("item_fields_VI", item_fields_VI.to(torch.int32))
         self.fields = FieldTable([field.size for field in spec.fields], config.embedding_dim)
-        self.item_width = config.embedding_dim * min(2, len(spec.item_columns))
+        self.tokens = TokenTable([field.size for field in spec.multi_fields], config.embedding_dim)
+        self.item_lists = spec.multi_columns("item")
+        self._most = [spec.multi_fields[column].most for column in self.item_lists]
+        self.item_width = config.embedding_dim * min(2, len(spec.item_columns) + len(self.item_lists))
         self.interest = RecentInterest(config.attention, self.item_width, spec.action_size, config.embedding_dim)
-        self.width = len(spec.fields) * config.embedding_dim + len(spec.numbers) + self.interest.width
+        self.embedded = len(spec.fields) + len(spec.multi_fields)
+        self.width = self.embedded * config.embedding_dim + len(spec.numbers) + self.interest.width
 
     def forward(self, batch: Batch) -> TrunkOutput:
         """The head's inputs and the item vectors they were made from."""
         codes_BF = hide_codes(batch.categorical_BF, self.unknown_rate, training=self.training)
         field_BFD = self.fields(codes_BF)
-        candidate_BE = item_vector(field_BFD[:, list(self.item_columns)])
+        tokens_N = self.tokens.hide(batch.token_codes_N, self.unknown_rate, training=self.training)
+        bag_JD = self.tokens(tokens_N, batch.token_offsets_J1)
+        multi_BPD = nn.functional.embedding(batch.bag_BP, bag_JD)
+        of_item = (field_BFD[:, list(self.item_columns)], multi_BPD[:, list(self.item_lists)])
+        candidate_BE = item_vector(torch.cat(of_item, dim=1))
         items_ME, slot_N = self.history_items(batch)
         interest_BI = self.interest(batch, candidate_BE, items_ME, slot_N)
         numeric_BG = batch.numeric_BG.clamp(-NUMBER_LIMIT, NUMBER_LIMIT)
-        inputs_BX = torch.cat([field_BFD.flatten(1), numeric_BG, interest_BI], dim=1)
+        inputs_BX = torch.cat([field_BFD.flatten(1), multi_BPD.flatten(1), numeric_BG, interest_BI], dim=1)
         return TrunkOutput(inputs_BX, candidate_BE, items_ME, slot_N)
 
     def history_items(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -73,7 +81,14 @@ class Trunk(nn.Module):
 
     def item_vectors(self, codes_M: Tensor) -> Tensor:
         """`[M, E]`: the vectors of items by code."""
-        return item_vector(self.fields.lookup(self.item_fields_VI[codes_M], self.item_columns))
+        return self.vectors_of(self.item_fields_VI[codes_M])
+
+    def vectors_of(self, fields_MI: Tensor) -> Tensor:
+        """`[M, E]`: the vectors of items by the codes of their fields, in the layout of `item_fields_VI`."""
+        single = len(self.item_columns)
+        field_MFD = self.fields.lookup(fields_MI[:, :single], self.item_columns)
+        lists = torch.split(fields_MI[:, single:], self._most, dim=1)
+        return item_vector(torch.cat([field_MFD, *(self.tokens.padded(codes)[:, None] for codes in lists)], dim=1))
 
 
 class RecentInterest(nn.Module):

@@ -45,6 +45,49 @@ class FieldTable(nn.Module):
         return rows_MI
 
 
+class TokenTable(nn.Module):
+    """One table for the codes of all multi-valued fields; a bag's vector is the mean of its codes'.
+
+    Codes are those of all fields in one count (`FeatureSpec.first_tokens`); code 0 is none of them. An empty bag has
+    the vector 0.
+
+    Args:
+        sizes: number of codes of each field.
+        dim: width.
+        std: deviation of the first weights.
+    """
+
+    unknown_V: Tensor
+
+    def __init__(self, sizes: Sequence[int], dim: int, *, std: float = 0.01) -> None:
+        super().__init__()
+        sizes_P = torch.tensor([1, *sizes], dtype=torch.int64)
+        self.register_buffer("unknown_V", (sizes_P.cumsum(0) - sizes_P).repeat_interleave(sizes_P), persistent=False)
+        self.table = Table(len(self.unknown_V), dim, std=std)
+
+    def forward(self, codes_N: Tensor, offsets_J1: Tensor) -> Tensor:
+        """Vectors `[J, D]` of the bags `codes_N[offsets_J1[j] : offsets_J1[j + 1]]`."""
+        weight = self.table.weight
+        mean_JD: Tensor = functional.embedding_bag(
+            codes_N.long(), weight, offsets_J1, mode="mean", sparse=True, include_last_offset=True
+        )
+        return mean_JD
+
+    def padded(self, codes_JC: Tensor) -> Tensor:
+        """Vectors `[J, D]` of bags that are filled up with code 0."""
+        mean_JD: Tensor = functional.embedding_bag(
+            codes_JC.long(), self.table.weight, mode="mean", sparse=True, padding_idx=0
+        )
+        return mean_JD
+
+    def hide(self, codes_N: Tensor, rate: float, *, training: bool) -> Tensor:
+        """As `hide_codes`: each code becomes its field's unknown one with probability `rate`."""
+        if not training or rate == 0.0:
+            return codes_N
+        hidden_N = torch.rand(codes_N.shape, device=codes_N.device) < rate
+        return torch.where(hidden_N, self.unknown_V[codes_N], codes_N)
+
+
 def compact(codes_N: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """The distinct codes among `codes_N` in ascending order, and each code's place among them.
 

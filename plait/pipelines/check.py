@@ -11,7 +11,7 @@ from plait.data.validation import check_tables
 from plait.errors import DataError
 from plait.pipelines.project import Project
 
-_VERSION = 1
+_VERSION = 2
 """Raised when the rules or the form of the clean tables change, so that they are made again."""
 
 

@@ -7,7 +7,7 @@ from plait.pipelines.check import checked_tables
 from plait.pipelines.project import Project
 from plait.pipelines.samples import built_samples
 
-_VERSION = 2
+_VERSION = 3
 """Raised when the encoded layout or the meaning of a feature changes."""
 
 

@@ -18,7 +18,7 @@ class Query:
     k: int
     time_ms: int
     """Epoch milliseconds: behaviours available before it are used."""
-    context: dict[str, int | float | str]
+    context: dict[str, int | float | str | list[int | str]]
     query: str | None = None
     exclude: tuple[Identifier, ...] = ()
     objective: str | None = None
@@ -32,6 +32,10 @@ class Scored:
     creatives_R: Sequence[Identifier | None]
     categorical_RF: NDArray[np.int32]
     numeric_RG: NDArray[np.float32]
+    bag_RP: NDArray[np.int64]
+    token_offsets_J1: NDArray[np.int64]
+    token_codes_N: NDArray[np.int32]
+    """As in `FeatureBatch`."""
     before: int
     """How many behaviours of the user's history were used."""
     probabilities_RT: NDArray[np.float32]

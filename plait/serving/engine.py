@@ -326,6 +326,9 @@ class RankingEngine:
             creatives_R=self._creative_ids(ranked.creatives_R),
             categorical_RF=np.concatenate([batch.categorical_BF for batch in batches]),
             numeric_RG=np.concatenate([batch.numeric_BG for batch in batches]),
+            bag_RP=np.concatenate([batch.bag_BP for batch in batches]),
+            token_offsets_J1=batches[-1].token_offsets_J1,  # of the further creatives: all others come before them
+            token_codes_N=batches[-1].token_codes_N,
             before=len(asked.history),
             probabilities_RT=ranked.probabilities_RT,
         )

@@ -70,7 +70,7 @@ def load_engine(
 
 def _sources(model: nn.Module, online: OnlineFeatures, folder: Path) -> Sequence[Source]:
     sources: list[Source] = [Popular.load(folder / "popular"), ItemToItem.load(folder / "item_to_item")]
-    vectors_RD = item_vectors(model, online.tables.items.codes_RF, online.spec.item_columns)
+    vectors_RD = item_vectors(model, online.tables.item_rows_RI)
     if vectors_RD is not None:
         sources.append(EmbeddingNeighbours.from_embeddings(vectors_RD))
     return sources

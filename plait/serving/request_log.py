@@ -34,13 +34,17 @@ SCHEMA = pa.schema(
         "creative_id": pa.list_(pa.string()),
         "categorical": pa.list_(pa.int32()),
         "numeric": pa.list_(pa.float32()),
+        "bag": pa.list_(pa.int64()),
+        "token_offset": pa.list_(pa.int64()),
+        "token": pa.list_(pa.int32()),
         "probability": pa.list_(pa.float32()),
         "answered_item_id": pa.list_(pa.string()),
         "answered_score": pa.list_(pa.float64()),
     }
 )
-"""A row per request. `item_id` and `creative_id` have one entry per scored row; `categorical`, `numeric` and
-`probability` hold as many rows of fields, numbers and objectives, flattened row by row."""
+"""A row per request. `item_id` and `creative_id` have one entry per scored row; `categorical`, `numeric`,
+`bag` and `probability` hold as many rows of fields, numbers, multi-valued fields and objectives, flattened row by row;
+the codes of bag j are `token[token_offset[j]:token_offset[j + 1]]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,9 @@ def _row(request_id: str, model: str, version: str, query: Query, answer: Answer
         "creative_id": _texts(record.creatives_R),
         "categorical": record.categorical_RF.ravel(),
         "numeric": record.numeric_RG.ravel(),
+        "bag": record.bag_RP.ravel(),
+        "token_offset": record.token_offsets_J1,
+        "token": record.token_codes_N,
         "probability": record.probabilities_RT.ravel(),
         "answered_item_id": _texts(answer.items),
         "answered_score": list(answer.scores),

@@ -8,6 +8,7 @@ MAX_BODY_BYTES = 256 * 1024
 MAX_EXCLUDED = 1_000
 MAX_BEHAVIOURS = 1_000
 MAX_CONTEXT = 32
+MAX_CONTEXT_VALUES = 64
 LAST_TIME_MS = 4_102_444_800_000
 """2100-01-01: a larger time is in the wrong unit."""
 
@@ -40,7 +41,10 @@ Identifier = Annotated[
 Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=128)]
 Milliseconds = Annotated[StrictInt, Field(ge=0, le=LAST_TIME_MS)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-ContextValue = StrictInt | Number | Annotated[str, StringConstraints(strict=True, max_length=256)]
+ContextText = Annotated[str, StringConstraints(strict=True, max_length=256)]
+ContextValue = (
+    StrictInt | Number | ContextText | Annotated[list[StrictInt | ContextText], Field(max_length=MAX_CONTEXT_VALUES)]
+)
 
 
 class Message(BaseModel):

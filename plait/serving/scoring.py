@@ -115,23 +115,20 @@ class TorchScorer:
         return self.begin(batch)(batch)
 
 
-def item_vectors(model: nn.Module, codes_RI: NDArray[np.int32], columns: tuple[int, ...]) -> NDArray[np.float32] | None:
+def item_vectors(model: nn.Module, item_rows_RI: NDArray[np.int32]) -> NDArray[np.float32] | None:
     """Each catalogue item as the model's own item vector: its id's embedding beside the mean of its other fields'.
 
     Args:
         model: a trained ranker.
-        codes_RI: item-field codes of every row of the item table.
-        columns: the item fields among all fields.
+        item_rows_RI: `FeatureTables.item_rows_RI`.
 
     Returns:
         `[R, D]`, zeros for row 0 (no item); None for a model without embeddings.
     """
-    table = getattr(getattr(model, "trunk", None), "fields", None)
-    if table is None:
+    trunk = getattr(model, "trunk", None)
+    if trunk is None:
         return None
     with torch.inference_mode():
-        fields_RID = table.lookup(torch.from_numpy(codes_RI).long(), columns)
-        parts = [fields_RID[:, 0]] + ([fields_RID[:, 1:].mean(1)] if len(columns) > 1 else [])
-        vectors_RD: NDArray[np.float32] = torch.cat(parts, dim=1).numpy().copy()
+        vectors_RD: NDArray[np.float32] = trunk.vectors_of(torch.from_numpy(item_rows_RI)).numpy().copy()
     vectors_RD[0] = 0.0
     return vectors_RD

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from plait import seeding
 from plait.features.batch import FeatureBatch
-from plait.features.spec import Action, FeatureSpec, Field, Number
+from plait.features.spec import Action, FeatureSpec, Field, MultiField, Number
 
 _SECOND_MS = 1_000
 _START_MS = 1_700_000_000_000
@@ -38,18 +38,34 @@ def small_spec(*, items: int = 30, objectives: int = 3, scenarios: int = 2) -> F
         actions=(Action("click"), Action("rate", (2.0, 4.0)), Action("install")),
         fields=fields,
         numbers=numbers,
+        multi_fields=(
+            MultiField("interests", "user", "list", 6, 2),
+            MultiField("tags", "item", "list", 7, 3),
+            MultiField("styles", "creative", "list", 4, 2),
+            MultiField("query", "context", "text", 12, 5),
+        ),
     )
 
 
 def random_item_fields(spec: FeatureSpec, *, seed: int = 0) -> NDArray[np.int32]:
-    """`item_fields_VI` for `spec`: row v holds the codes of the item fields of item code v; row 0 is all unknown."""
+    """`item_fields_VI` for `spec`: row v holds the codes of the item fields of item code v; row 0 is all unknown.
+
+    Behind them stand the codes of the multi-valued item fields, none to as many as fit, and zeros.
+    """
     rng = seeding.generator(seed, "item_fields")
     columns = [spec.fields[index] for index in spec.item_columns]
     size = columns[0].size
     fields_VI = np.stack([rng.integers(0, field.size, size) for field in columns], axis=1).astype(np.int32)
     fields_VI[:, 0] = np.arange(size)
-    fields_VI[0] = 0
-    return fields_VI
+    rng = seeding.generator(seed, "item_lists")
+    lists = [fields_VI]
+    for index in spec.multi_columns("item"):
+        field = spec.multi_fields[index]
+        codes_VC = spec.first_tokens[index] + rng.integers(0, field.size, (size, field.most))
+        lists.append(np.where(np.arange(field.most) < rng.integers(0, field.most + 1, size)[:, None], codes_VC, 0))
+    joined_VI = np.concatenate(lists, axis=1).astype(np.int32)
+    joined_VI[0] = 0
+    return joined_VI
 
 
 def random_batch(
@@ -80,9 +96,15 @@ def random_batch(
     time_B = _START_MS + (before_B - 1) * 10 * _SECOND_MS + 6 * _SECOND_MS
     scenario_B = rng.integers(0, len(spec.scenarios), len(user_B)).astype(np.int32)
     shape_BT = (len(user_B), len(spec.objectives))
+    categorical_BF = _categorical(spec, item_fields_VI, user_B, scenario_B, rng)
+    item_B = categorical_BF[:, spec.item_columns[0]]
+    bag_BP, bags = _bags(spec, item_fields_VI, user_B, item_B, seeding.generator(seed, "bags", len(user_B)))
     return FeatureBatch(
-        categorical_BF=_categorical(spec, item_fields_VI, user_B, scenario_B, rng),
+        categorical_BF=categorical_BF,
         numeric_BG=rng.standard_normal((len(user_B), len(spec.numbers))).astype(np.float32),
+        bag_BP=bag_BP,
+        token_offsets_J1=np.cumsum([0, *map(len, bags)]),
+        token_codes_N=np.concatenate([*bags, np.empty(0)]).astype(np.int32),
         scenario_B=scenario_B,
         time_B=time_B,
         user_B=user_B,
@@ -109,6 +131,32 @@ def _categorical(
     for column in spec.columns("user"):
         categorical_BF[:, column] = categorical_BF[np.searchsorted(user_B, user_B), column]
     items = list(spec.item_columns)
-    categorical_BF[:, items] = item_fields_VI[categorical_BF[:, items[0]]]
+    categorical_BF[:, items] = item_fields_VI[categorical_BF[:, items[0]], : len(items)]
     categorical_BF[:, spec.field_index("scenario")] = scenario_B + 1
     return categorical_BF.astype(np.int32)
+
+
+def _bags(
+    spec: FeatureSpec,
+    item_fields_VI: NDArray[np.int32],
+    user_B: NDArray[np.int64],
+    item_B: NDArray[np.int32],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.int64], list[NDArray[np.integer]]]:
+    """`bag_BP` and the bags: one per user, per item (as in the table), and per exposure for creatives and contexts."""
+    bag_BP = np.zeros((len(user_B), len(spec.multi_fields)), np.int64)
+    bags: list[NDArray[np.integer]] = []
+    start = len(spec.item_columns)
+    for column, (field, first) in enumerate(zip(spec.multi_fields, spec.first_tokens, strict=True)):
+        owners_of: dict[str, NDArray[np.integer]] = {"user": user_B, "item": item_B}
+        owner_B = owners_of.get(field.source, np.arange(len(user_B)))
+        owners, place_B = np.unique(owner_B, return_inverse=True)
+        bag_BP[:, column] = len(bags) + place_B
+        for owner in owners:
+            if field.source == "item":
+                codes = item_fields_VI[owner, start : start + field.most]
+                bags.append(codes[codes > 0])
+            else:
+                bags.append(first + rng.integers(0, field.size, rng.integers(0, field.most + 1)))
+        start += field.most if field.source == "item" else 0
+    return bag_BP, bags

@@ -19,6 +19,7 @@ _START_MS = 1_700_000_000_000
 _DAYS = 20
 _DAY_MS = 86_400_000
 _CATEGORIES = ("游戏", "音乐", "tools", "finance")
+_QUERIES = ("下棋", "Free music", "免费 tools", "", "music 🎵 下棋")
 _ACTIONS = ("click", "install", "rate")
 _EVENT_LISTS = {
     "item_id": pl.Int64,
@@ -45,10 +46,13 @@ def small_workspace(**changes: object) -> Workspace:
     values: dict[str, object] = {
         "name": "small",
         "tables": {
-            "users": {"path": "users", "columns": {"region": "category", "age": "number"}},
-            "items": {"path": "items", "columns": {"price": "number"}},
-            "creatives": {"path": "creatives", "columns": {"tone": "category"}},
-            "exposures": {"path": "exposures", "columns": {"network": "category", "battery": "number"}},
+            "users": {"path": "users", "columns": {"region": "category", "age": "number", "likes": "sequence"}},
+            "items": {"path": "items", "columns": {"price": "number", "tags": "sequence"}},
+            "creatives": {"path": "creatives", "columns": {"tone": "category", "styles": "sequence"}},
+            "exposures": {
+                "path": "exposures",
+                "columns": {"network": "category", "battery": "number", "hints": "sequence"},
+            },
             "behaviours": {"path": "behaviours"},
         },
         "scenarios": [{"name": "首页"}, {"name": "search", "kind": "search"}],
@@ -77,7 +81,13 @@ def small_samples(
     """
     rng = seeding.generator(seed, "small_samples")
     user_rows = [
-        {"user_id": f"u{user}", "region": f"r{user % 3}", "age": float(rng.integers(15, 70))} for user in range(users)
+        {
+            "user_id": f"u{user}",
+            "region": f"r{user % 3}",
+            "age": float(rng.integers(15, 70)),
+            "likes": [f"l{user % 2}", f"l{user % 5}", None] if user % 4 else None,
+        }
+        for user in range(users)
     ]
     item_rows = [
         {
@@ -85,11 +95,18 @@ def small_samples(
             "category_1": _CATEGORIES[item % 4],
             "category_2": f"{_CATEGORIES[item % 4]}/{item % 8}",
             "price": float(rng.exponential(10.0) ** 2),
+            "tags": [7 * level + item % level for level in (2, 3, 5)][: item % 4],
         }
         for item in range(items)
     ]
     creative_rows = [
-        {"creative_id": number, "item_id": 100 + number // 2, "advertiser": f"a{number % 5}", "tone": f"t{number % 3}"}
+        {
+            "creative_id": number,
+            "item_id": 100 + number // 2,
+            "advertiser": f"a{number % 5}",
+            "tone": f"t{number % 3}",
+            "styles": [f"s{number % 4}"] * (number % 3),
+        }
         for number in range(2 * items)
     ]
     for name, rows in (("users", user_rows), ("items", item_rows), ("creatives", creative_rows)):
@@ -164,7 +181,9 @@ def _exposures(user: int, items: int, count: int, events: Rows, rng: np.random.G
                 "user_id": f"u{user}",
                 "item_id": 100 + item,
                 "creative_id": 2 * item + int(rng.integers(0, 2)) if rng.random() < 0.9 else None,
-                "scenario": "首页" if rng.random() < 0.6 else "search",
+                "scenario": (scenario := "首页" if rng.random() < 0.6 else "search"),
+                "query": _QUERIES[(user + len(rows)) % 5] if scenario == "search" else None,
+                "hints": [f"h{len(rows) % 3}", "h"] if len(rows) % 2 else None,
                 "position": int(rng.integers(1, 6)),
                 "propensity": 0.1,
                 "network": ["wifi", "4g", None][int(rng.integers(0, 3))],

@@ -79,6 +79,9 @@ class SmallDataset:
         return FeatureBatch(
             categorical_BF=whole.categorical_BF[rows_B],
             numeric_BG=whole.numeric_BG[rows_B],
+            bag_BP=whole.bag_BP[rows_B],
+            token_offsets_J1=whole.token_offsets_J1,
+            token_codes_N=whole.token_codes_N,
             scenario_B=whole.scenario_B[rows_B],
             time_B=whole.time_B[rows_B],
             user_B=user_B,

@@ -196,10 +196,12 @@ def test_nan_is_a_gap_and_infinity_is_no_number(desk: Desk):
 
 def test_sequences_and_times_of_ones_own(desk: Desk):
     desk.tables["users"] |= {"tags": [["a"], [], None], "joined": [datetime.date(2024, 1, 1), None, None]}
-    desk.table_settings["users"] = {"columns": {"tags": "sequence", "joined": "time"}}
+    desk.tables["users"]["listed"] = ["['a', 'b c']", "1|2；3", " "]
+    desk.table_settings["users"] = {"columns": {"tags": "sequence", "listed": "sequence", "joined": "time"}}
     assert desk.check().all_findings() == ()
     clean = desk.clean("users")
     assert clean["tags"].to_list() == [["a"], [], None]
+    assert clean["listed"].to_list() == [["a", "b c"], ["1", "2", "3"], []]
     assert clean["joined"].to_list() == [1_704_067_200_000, None, None]
 
 

@@ -34,6 +34,9 @@ def assert_consistent(batch: FeatureBatch) -> None:
     assert kinds == {
         "categorical_BF": "int32",
         "numeric_BG": "float32",
+        "bag_BP": "int64",
+        "token_offsets_J1": "int64",
+        "token_codes_N": "int32",
         "scenario_B": "int32",
         "time_B": "int64",
         "user_B": "int64",

@@ -56,7 +56,7 @@ def test_a_request_sees_what_training_saw(
     chosen = np.random.default_rng(0).permutation(len(dataset))[:120]
     for row in chosen:
         exposure = logged.row(int(row), named=True)
-        context = {name: exposure[name] for name in ("position", "network", "battery")}
+        context = {name: exposure[name] for name in ("position", "network", "battery", "query", "hints")}
         creative = exposure["creative_id"]
         served = online.batch(
             online.user_row(exposure["user_id"]),

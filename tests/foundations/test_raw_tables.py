@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from plait.config import ObjectiveSettings, ScenarioSettings, TableSettings, Workspace
-from plait.data.conversion import convert, is_whole_number
+from plait.data.conversion import convert, is_whole_number, split_list
 from plait.data.tables import open_table, table_files
 from plait.errors import DataError
 from plait.schema import TableName
@@ -225,7 +225,24 @@ def test_ids():
 def test_text_and_categories():
     assert converted(pl.Series([1, 2]), "text") == ["1", "2"]
     assert converted(pl.Series([True]), "category", integer_ids=False) == ["true"]
+
+
+def test_lists():
     assert converted(pl.Series([[1, 2]]), "sequence") == [[1, 2]]
+    assert converted(pl.Series([[1.5], None]), "sequence") == [["1.5"], None]
+    assert converted(pl.Series(["a"], dtype=pl.Categorical), "sequence") == [["a"]]
+    texts = ["Action|Crime", "1, 2", "['a', \"b c\"]", "Children's; Sci-Fi", "棋牌、休闲，益智", "", None]
+    expected = [
+        ["Action", "Crime"],
+        ["1", "2"],
+        ["a", "b c"],
+        ["Children's", "Sci-Fi"],
+        ["棋牌", "休闲", "益智"],
+        [],
+        None,
+    ]
+    assert converted(pl.Series(texts), "sequence") == expected
+    assert [split_list(text) for text in texts[:-1]] == expected[:-1]
 
 
 @pytest.mark.parametrize(
@@ -233,6 +250,8 @@ def test_text_and_categories():
     [
         (pl.Series([[1]]), "id"),
         (pl.Series([{"a": 1}]), "text"),
+        (pl.Series([7]), "sequence"),
+        (pl.Series([[[7]]]), "sequence"),
         (pl.Series([b"x"]), "text"),
         (pl.Series([True]), "time"),
         (pl.Series([datetime.timedelta(1)]), "time"),

@@ -61,7 +61,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "value": 2.0,
     },
     "ActionSettings": {"value_edges": [1.0, 2.0]},
-    "FeatureSettings": {"min_count": 5},
+    "FeatureSettings": {"min_count": 5, "max_values": 12},
     "CheckSettings": {"earliest": "2000-01-01", "latest": "2030-12-31", "max_quarantined": 0.5},
     "SplitSettings": {"kind": "per_user_time", "valid": 0.05, "test": 0.15},
     "ModelSettings": {"recipe": "hstu", "overrides": {"model": {"width": 64}}},

@@ -45,9 +45,9 @@ def test_users_and_videos(importing, table, kuairand):
         (0, "(0,10]", 312.0, "1"),
         (1, "0", 0.0, None),
     ]
-    assert items.select("item_id", "category_1", "author_id", "video_duration", "music_id").rows() == [
-        (11, "tag_12", 441, 15000.0, 989206467),
-        (12, None, 7, None, None),
+    assert items.select("item_id", "category_1", "author_id", "video_duration", "music_id", "tag").rows() == [
+        (11, "tag_12", 441, 15000.0, 989206467, ["12", "65"]),
+        (12, None, 7, None, None, None),
     ]
 
 

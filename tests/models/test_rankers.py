@@ -184,6 +184,33 @@ def test_no_history_at_all(family):
     assert np.isfinite(logits(model, features)).all()
 
 
+@pytest.mark.parametrize("family", ["lr", "dnn", "hstu"])
+@pytest.mark.parametrize("column", range(len(SPEC.multi_fields)))
+def test_every_list_changes_logits(family, column):
+    """Rows whose bag is not empty answer to its codes; the others, and all of popularity, do not."""
+    features = random_batch(SPEC, ITEM_FIELDS, users=6, exposures_per_user=2, seed=3, max_history=0)
+    bag_BP = features.bag_BP.copy()
+    lengths_B = features.token_offsets_J1[bag_BP[:, column] + 1] - features.token_offsets_J1[bag_BP[:, column]]
+    assert 0 < (lengths_B == 0).sum() < 12
+    bag_BP[:, column] = bag_BP[np.argmin(lengths_B), column]
+    emptied = dataclasses.replace(features, bag_BP=bag_BP)
+    moved_B = np.abs(logits(ranker(family), emptied) - logits(ranker(family), features)).max(1)
+    np.testing.assert_array_equal(moved_B > 1e-4, lengths_B > 0)
+    popularity = ranker("popularity")
+    np.testing.assert_array_equal(logits(popularity, emptied), logits(popularity, features))
+
+
+def test_candidates_and_events_of_an_item_have_one_vector():
+    """From the batch's codes and lists, and from the table by item code."""
+    features = random_batch(SPEC, ITEM_FIELDS, users=20, exposures_per_user=2, seed=3)
+    item_B = features.categorical_BF[:, SPEC.item_columns[0]]
+    trunk = ranker("dnn").trunk
+    with torch.inference_mode():
+        candidate_BE = trunk(Batch.from_features(features)).candidate_BE
+        vector_BE = trunk.item_vectors(torch.from_numpy(item_B).long())
+    torch.testing.assert_close(candidate_BE, vector_BE)
+
+
 def test_long_histories_are_cut_not_refused():
     """Over `max_events`: an exposure sees its last stride to limit events, whatever lies further back."""
     features = random_batch(SPEC, ITEM_FIELDS, users=2, exposures_per_user=30, seed=4, max_history=300)
@@ -241,10 +268,16 @@ def test_logistic_regression_by_hand():
     weight = model.codes.table.weight.data.normal_()
     model.numbers.data.normal_()
     model.scenario_bias.data.normal_()
+    token_weight = model.tokens.table.weight.data.normal_()
     offset, expected_T = 0, np.zeros(2)
     for column, field in enumerate(spec.fields):
         expected_T += weight[offset + features.categorical_BF[0, column]].numpy()
         offset += field.size
+    ends = features.token_offsets_J1
+    for bag in features.bag_BP[0]:
+        codes = features.token_codes_N[ends[bag] : ends[bag + 1]]
+        expected_T += token_weight[codes].mean(0).numpy() if len(codes) else 0.0
+    assert len(features.token_codes_N) > 2
     expected_T += features.numeric_BG[0] @ model.numbers.detach().numpy()
     expected_T += model.scenario_bias[features.scenario_B[0]].detach().numpy()
     np.testing.assert_allclose(logits(model, features)[0], expected_T, rtol=1e-5)

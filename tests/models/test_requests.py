@@ -22,18 +22,23 @@ SHARED_FIELDS = [*SPEC.columns("user"), *SPEC.columns("context")]
 SHARED_NUMBERS = [
     index for index, number in enumerate(SPEC.numbers) if number.name in ("activity", "history.events.1h")
 ]
+SHARED_LISTS = [*SPEC.multi_columns("user"), *SPEC.multi_columns("context")]
 
 
 def request(rows: int, max_history: int) -> FeatureBatch:
     """Rows of one request: everything about user, context and history is equal."""
     features = random_batch(SPEC, ITEM_FIELDS, users=1, exposures_per_user=rows, seed=5, max_history=max_history)
-    codes_BF, numbers_BG = features.categorical_BF.copy(), features.numeric_BG.copy()
+    codes_BF, numbers_BG, bag_BP = (
+        array.copy() for array in (features.categorical_BF, features.numeric_BG, features.bag_BP)
+    )
+    bag_BP[:, SHARED_LISTS] = bag_BP[0, SHARED_LISTS]
     codes_BF[:, SHARED_FIELDS] = codes_BF[0, SHARED_FIELDS]
     numbers_BG[:, SHARED_NUMBERS] = numbers_BG[0, SHARED_NUMBERS]
     return dataclasses.replace(
         features,
         categorical_BF=codes_BF,
         numeric_BG=numbers_BG,
+        bag_BP=bag_BP,
         before_B=np.full(rows, len(features.history_time_N)),
         time_B=np.full(rows, features.time_B.max() + 60_000),
     )

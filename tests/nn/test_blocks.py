@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from plait.nn.cross import CrossNetwork
-from plait.nn.embedding import FieldTable, compact, hide_codes
+from plait.nn.embedding import FieldTable, TokenTable, compact, hide_codes
 from plait.nn.jagged import last_events, share_passes
 from plait.nn.target_attention import TargetAttention, weighted_sum
 from plait.nn.time_buckets import time_bucket
@@ -15,6 +15,27 @@ def test_fields_have_their_own_rows():
     table.table.weight.data = torch.tensor([[0.0], [1.0], [10.0], [11.0], [12.0]])
     assert table(torch.tensor([[1, 0], [0, 2]])).squeeze(2).tolist() == [[1.0, 10.0], [0.0, 12.0]]
     assert table.lookup(torch.tensor([[2], [1]]), [1]).flatten().tolist() == [12.0, 11.0]
+
+
+def test_bags_are_the_means_of_their_codes():
+    """Two fields of 2 and 3 codes: 1 and 2 are the first one's, 3 to 5 the second's."""
+    table = TokenTable([2, 3], dim=1)
+    table.table.weight.data = torch.tensor([[99.0], [1.0], [2.0], [10.0], [20.0], [30.0]])
+    codes_N, offsets_J1 = torch.tensor([2, 1, 5, 5, 3], dtype=torch.int32), torch.tensor([0, 2, 2, 5])
+    assert table(codes_N, offsets_J1).flatten().tolist() == [1.5, 0.0, pytest.approx(70 / 3)]
+    padded_JC = torch.tensor([[2, 1, 0], [0, 0, 0], [5, 5, 3]], dtype=torch.int32)
+    assert table.padded(padded_JC).flatten().tolist() == [1.5, 0.0, pytest.approx(70 / 3)]
+    assert table(codes_N[:0], offsets_J1[:1]).shape == (0, 1)
+
+
+def test_tokens_are_hidden_as_their_fields_unknown_one():
+    table, codes_N = TokenTable([2, 3], dim=1), torch.tensor([2, 5] * 5_000, dtype=torch.int32)
+    assert table.hide(codes_N, 0.3, training=False) is codes_N
+    torch.manual_seed(0)
+    hidden_N = table.hide(codes_N, 0.3, training=True)
+    assert set(hidden_N[::2].tolist()) == {1, 2}
+    assert set(hidden_N[1::2].tolist()) == {3, 5}
+    assert 0.27 < (hidden_N != codes_N).float().mean() < 0.33
 
 
 def test_compact():

@@ -57,7 +57,9 @@ HOSTILE = {
     "negative time": ({**ASK, "time": -1}, "time", "-1"),
     "too many excluded": ({**ASK, "exclude": list(range(1001))}, "exclude", "[0"),
     "excluded of a wrong kind": ({**ASK, "exclude": [{}]}, "exclude.0", "{}"),
-    "context of a wrong kind": ({**ASK, "context": {"a": [1]}}, "context.a", "[1]"),
+    "context of a wrong kind": ({**ASK, "context": {"a": {"b": 1}}}, "context.a", "{'b': 1}"),
+    "lists in lists": ({**ASK, "context": {"a": [["b"]]}}, "context.a", "['b']"),
+    "too long a list": ({**ASK, "context": {"a": [1] * 65}}, "context.a", "[1, 1"),
     "long query": ({**ASK, "query": "q" * 1025}, "query", "qqq"),
     "a list": ([1], "body", "[1]"),
 }

@@ -58,14 +58,21 @@ def logged_exposures(world):
 
 def ask_for(exposure):
     """The request that this exposure would have come from."""
-    context = {name: exposure[name] for name in ("position", "network", "battery") if exposure[name] is not None}
+    names = ("position", "network", "battery", "hints")
+    context = {name: exposure[name] for name in names if exposure[name] is not None}
     return {
         "user_id": exposure["user_id"],
         "scenario": exposure["scenario"],
         "k": 30,
         "time": exposure["time"],
         "context": context,
+        "query": exposure["query"],
     }
+
+
+def lists(offsets, codes, bags):
+    """The codes of some bags."""
+    return [list(codes[offsets[bag] : offsets[bag + 1]]) for bag in bags]
 
 
 def compare(world, family, records, exposures):
@@ -85,8 +92,11 @@ def compare(world, family, records, exposures):
         rows = len(record["item_id"])
         categorical = np.array(record["categorical"]).reshape(rows, -1)[row]
         numeric = np.array(record["numeric"]).reshape(rows, -1)[row]
+        bag_P = np.array(record["bag"]).reshape(rows, -1)[row]
         probability = np.array(record["probability"]).reshape(rows, -1)[row]
         np.testing.assert_array_equal(categorical, offline.categorical_BF[0])
+        logged = lists(record["token_offset"], record["token"], bag_P)
+        assert logged == lists(offline.token_offsets_J1, offline.token_codes_N, offline.bag_BP[0])
         np.testing.assert_allclose(numeric, offline.numeric_BG[0], atol=1e-5, rtol=0)
         np.testing.assert_allclose(probability, expected, atol=1e-5, rtol=0)
         compared += 1

@@ -13,6 +13,9 @@ def answer():
         creatives_R=[50, None, 51],
         categorical_RF=np.arange(6, dtype=np.int32).reshape(3, 2),
         numeric_RG=np.array([[0.5], [1.5], [2.5]], np.float32),
+        bag_RP=np.array([[0], [1], [0]], np.int64),
+        token_offsets_J1=np.array([0, 2, 3], np.int64),
+        token_codes_N=np.array([4, 5, 6], np.int32),
         before=7,
         probabilities_RT=np.array([[0.25], [0.5], [0.75]], np.float32),
     )
@@ -35,6 +38,7 @@ def test_a_record_holds_everything_that_was_scored(tmp_path):
     assert (row["item_id"], row["creative_id"]) == (["5", "6", "5"], ["50", None, "51"])
     assert row["categorical"] == [0, 1, 2, 3, 4, 5]
     assert row["numeric"] == [0.5, 1.5, 2.5]
+    assert (row["bag"], row["token_offset"], row["token"]) == ([0, 1, 0], [0, 2, 3], [4, 5, 6])
     assert row["probability"] == [0.25, 0.5, 0.75]
     assert (row["answered_item_id"], row["answered_score"]) == (["5", "6"], [0.75, 0.5])
     assert row["history"] == 7

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from plait.data.checks.survey import IdTypes
-from plait.data.conversion import convert
+from plait.data.conversion import convert, list_dtype
 from plait.data.tables import RawBatch, RawTable
 from plait.schema import Columns as C
 
@@ -79,8 +79,14 @@ class TypedTable:
         if kind in ("id", "category"):
             return pl.Int64() if self.ids.integer[self.name, column] else pl.String()
         if kind == "sequence":
-            return next(columns[column] for columns in self.raw.dtypes.values() if column in columns)
+            return self._list_dtype(column)
         return _TYPES[kind]
+
+    def _list_dtype(self, column: str) -> pl.DataType:
+        """Lists of whole numbers where those of every file are; of text otherwise."""
+        found = [columns[column] for columns in self.raw.dtypes.values() if column in columns]
+        whole = all(list_dtype(dtype) == pl.List(pl.Int64) for dtype in found if dtype != pl.Null)
+        return pl.List(pl.Int64 if whole else pl.String)
 
 
 def raw_name(column: str) -> str:

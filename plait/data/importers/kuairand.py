@@ -108,9 +108,10 @@ def _behaviours(shown: pl.DataFrame) -> pl.DataFrame:
 
 
 def _item_table(videos: pl.DataFrame) -> pl.DataFrame:
-    return videos.select(
+    tags = pl.col("tag").str.split(",").list.eval(pl.element().str.strip_chars())
+    return videos.with_columns(tag=tags).select(
         pl.col("video_id").alias(C.ITEM_ID),
-        pl.format("tag_{}", pl.col("tag").str.split(",").list.first().str.strip_chars()).alias(C.CATEGORY_1),
+        pl.format("tag_{}", pl.col("tag").list.first()).alias(C.CATEGORY_1),
         *VIDEO_COLUMNS,
     )
 

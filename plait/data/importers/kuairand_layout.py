@@ -74,7 +74,7 @@ VIDEO_COLUMNS = {
     "server_height": Meaning.NUMBER,
     "upload_dt": Meaning.IGNORE,
     "visible_status": Meaning.IGNORE,
-    "tag": Meaning.IGNORE,
+    "tag": Meaning.SEQUENCE,
 }
 VIDEOS = Layout(
     (

@@ -16,7 +16,7 @@ RATE = "rate"
 WHOLE_STAR_EDGES = (1.5, 2.5, 3.5, 4.5)
 HALF_STAR_EDGES = (0.75, 1.25, 1.75, 2.25, 2.75, 3.25, 3.75, 4.25, 4.75)
 
-_ITEM_COLUMNS = {"year": Meaning.NUMBER, "genres": Meaning.TEXT}
+_ITEM_COLUMNS = {"year": Meaning.NUMBER, "genres": Meaning.SEQUENCE}
 
 
 def ratings_layout(separator: str) -> Layout:
@@ -62,15 +62,15 @@ def write_ratings(writer: WorkspaceWriter, ratings: pl.DataFrame) -> None:
 
 
 def item_table(films: pl.DataFrame) -> pl.DataFrame:
-    """`item_id, title, genres` ("A|B") as the items table: name and year from the title, first genre as category."""
+    """`item_id, title, genres` ("A|B") as the items table: name, year from the title, genres and their first."""
     title = pl.col("title").str.strip_chars()
-    genres = pl.when(~pl.col("genres").is_in(["", "(no genres listed)"])).then(pl.col("genres"))
+    genres = pl.when(~pl.col("genres").is_in(["", "(no genres listed)"])).then(pl.col("genres")).str.split("|")
     return films.select(
         C.ITEM_ID,
         title.str.replace(r"\s*\(\d{4}\)$", "").alias(C.NAME),
-        genres.str.split("|").list.first().alias(C.CATEGORY_1),
+        genres.list.first().alias(C.CATEGORY_1),
         title.str.extract(r"\((\d{4})\)$").cast(pl.Int32).alias("year"),
-        genres.str.replace_all("|", ", ", literal=True).alias("genres"),
+        genres.alias("genres"),
     )
 
 

@@ -5,6 +5,7 @@ import re
 import polars as pl
 
 from plait.config.workspace import TimeUnit
+from plait.data.conversion import convert
 from plait.data.inspection.words import OUTCOMES, PERSONAL, squash
 from plait.schema import Meaning, TableName
 
@@ -12,6 +13,8 @@ FEW = 50
 """Whole numbers with at most this many different values are taken for codes."""
 TEXT_CHARACTERS = 20
 """Strings that are longer than this on average, and mostly different, are taken for text."""
+LISTING = 0.2
+"""A column of strings may be one of lists where at least this share of them holds several values."""
 
 _CODE_NAME = re.compile(r"(?:id|ids|code|type|level|kind|flag|bucket|tag|编号|类型|等级)$")
 _MEDIA = r"(?i)\.(?:jpe?g|png|gif|webp|bmp|mp4|mov|webm|avi)(?:\?.*)?$"
@@ -75,6 +78,9 @@ def _text(values: pl.Series) -> tuple[Meaning, str]:
     if texts.str.contains(_MEDIA).sum() > 0.5 * len(texts):
         return Meaning.MEDIA, "names of image or video files"
     different = texts.n_unique()
+    listed = _listed_values(texts)
+    if listed is not None:
+        return Meaning.SEQUENCE, f"text that lists values, {listed:,} different"
     mostly_different = different > 0.5 * len(texts)
     length = texts.str.len_chars().sum() / len(texts)
     if length > TEXT_CHARACTERS and mostly_different:
@@ -82,6 +88,21 @@ def _text(values: pl.Series) -> tuple[Meaning, str]:
     if mostly_different and len(texts) > FEW:
         return Meaning.IGNORE, f"strings, {different:,} different in {len(texts):,} rows: an id or a key"
     return Meaning.CATEGORY, f"strings, {different:,} different"
+
+
+def _listed_values(texts: pl.Series) -> int | None:
+    """How many different values texts such as "Action|Crime" list; None where they do not.
+
+    They do where many of them hold several short values and these recur in more combinations than there are values:
+    the words between the commas of sentences do not, nor does a category whose name has a comma.
+    """
+    lists = texts.to_frame("x").select(convert("x", pl.String(), "sequence"))["x"]
+    values = lists.explode(empty_as_null=False, keep_nulls=False)
+    several = int((lists.list.len() > 1).sum())
+    if several < LISTING * len(texts) or values.str.len_chars().sum() > TEXT_CHARACTERS * len(values):
+        return None
+    different = values.n_unique()
+    return different if different < texts.n_unique() and different <= 0.5 * len(values) else None
 
 
 def _floats(values: pl.Series) -> list[float]:
