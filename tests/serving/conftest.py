@@ -30,6 +30,7 @@ class FakeEngine:
         self.seconds = seconds
         self.warmed = False
         self.queries = []
+        self.arrivals = []
         self.most_at_once = 0
         self._lock = threading.Lock()
         self._at_once = 0
@@ -39,6 +40,9 @@ class FakeEngine:
 
     def warm_up(self):
         self.warmed = True
+
+    def arrived(self, user_id, states, time_ms):
+        self.arrivals.append((user_id, len(states.read(user_id)[1]), time_ms))
 
     def recommend(self, query, states, deadline):
         assert self.warmed
