@@ -92,11 +92,11 @@ class TowerSteps:
 
     def __init__(self, tower: UserTower) -> None:
         self.tower = tower
-        self._steps = EncoderSteps(tower.encoder)
+        self.encoder = EncoderSteps(tower.encoder)
 
     def begin(self) -> UserTrack:
         """A user without events."""
-        return UserTrack(History.empty(), self._steps.begin())
+        return UserTrack(History.empty(), self.encoder.begin())
 
     @torch.inference_mode()
     def advance(self, track: UserTrack, events: History) -> None:
@@ -105,7 +105,7 @@ class TowerSteps:
             return
         before_ms = int(track.events.time_N[-1]) if len(track.events) else None
         token_MD = self.tower.tokens(events, before_ms)
-        self._steps.append(track.state, token_MD, torch.from_numpy(np.ascontiguousarray(events.time_N)))
+        self.encoder.append(track.state, token_MD, torch.from_numpy(np.ascontiguousarray(events.time_N)))
         track.events = track.events.joined(events).last(self.tower.sizes.max_events)
 
     def follow(self, track: UserTrack | None, events: History) -> UserTrack:
