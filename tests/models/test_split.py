@@ -53,7 +53,9 @@ def request(features, before):
     shared = [*SPEC.columns("user"), *SPEC.columns("context")]
     codes_BF, numbers_BG = features.categorical_BF.copy(), features.numeric_BG.copy()
     codes_BF[:, shared] = codes_BF[0, shared]
-    numbers = [*SPEC.number_columns("user"), *SPEC.number_columns("context")]
+    numbers = [
+        SPEC.numbers.index(number) for number in SPEC.numbers if number.name in ("activity", "history.events.1h")
+    ]
     numbers_BG[:, numbers] = numbers_BG[0, numbers]
     events = history(features, before).last(before - pass_start(before, LIMIT))
     rows = len(features)
