@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 import plait
@@ -96,7 +96,7 @@ def load_head(folder: Path) -> HstuHead:
 def _save_part(part: nn.Module, folder: Path, manifest: Mapping[str, object]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: weight.contiguous() for name, weight in part.state_dict().items()}
-    save_file(weights, folder / _WEIGHTS_FILE)
+    (folder / _WEIGHTS_FILE).write_bytes(save(weights))
     written = {"plait_version": plait.__version__, "weights_sha256": _sha256(folder / _WEIGHTS_FILE), **manifest}
     write_atomically(folder / _MANIFEST_FILE, json.dumps(written, indent=1, ensure_ascii=False) + "\n")
 

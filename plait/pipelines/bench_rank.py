@@ -74,10 +74,11 @@ def measure_ranking(options: RankOptions, project: Project | None = None, model:
             torch.set_num_threads(threads)
             measured, left_out = _heads(threads, options)
             metrics |= measured
+        torch.set_num_threads(1)
+        if project is not None and model is not None:
+            metrics |= split_quality(project, model)
     finally:
         torch.set_num_threads(threads_before)
-    if project is not None and model is not None:
-        metrics |= split_quality(project, model)
     notes = [*_floors(options), *left_out]
     path = _write(options, metrics, notes, project, model) if options.write else None
     return RankMeasurement(metrics, notes, path)

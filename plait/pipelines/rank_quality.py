@@ -34,7 +34,7 @@ def split_quality(project: Project, reference: str) -> dict[str, Metric]:
     if not isinstance(model, SplitRanker):
         raise ArtifactError(f"{registered.reference} has no tower to split off; name an hstu model")
     dataset = EncodedDataset.open(encoded_dataset(project))
-    compared = _Compared.over(dataset, model)
+    compared = Compared.over(dataset, model)
 
     def auc(scores_BT: NDArray[np.float32]) -> float:
         return measure(dataset, compared.rows_B, scores_BT, bootstrap=0).overall.auc.value
@@ -51,7 +51,7 @@ def split_quality(project: Project, reference: str) -> dict[str, Metric]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Compared:
+class Compared:
     """Probabilities of exposures three ways."""
 
     rows_B: NDArray[np.int64]
@@ -62,7 +62,7 @@ class _Compared:
     """True where a sliding window has left events behind."""
 
     @classmethod
-    def over(cls, dataset: EncodedDataset, model: nn.Module) -> "_Compared":
+    def over(cls, dataset: EncodedDataset, model: nn.Module) -> "Compared":
         """All exposures of the test window of the first users, up to about `_MOST_EXPOSURES`."""
         rows_B = dataset.rows(Split.TEST)
         order_B = np.lexsort((dataset.before(rows_B), dataset.user_rows(rows_B)))
