@@ -6,13 +6,13 @@ from torch import Tensor
 from plait.nn.hstu.state import TowerState
 from plait.nn.hstu.steps import EncoderSteps, weigh
 
-MICROBATCH = 128
-"""Candidates that attend to the history at a time."""
+_SCORES = 1 << 18
+"""About how many scores a head has at a time: what the caches hold."""
 
 
 @torch.inference_mode()
 def encode_candidates(
-    steps: EncoderSteps, state: TowerState, token_KD: Tensor, time_ms: int, *, microbatch: int = MICROBATCH
+    steps: EncoderSteps, state: TowerState, token_KD: Tensor, time_ms: int, *, microbatch: int | None = None
 ) -> Tensor:
     """Outputs `[K, D]` of candidates, each as if it alone came next; the state stays as it is.
 
@@ -25,8 +25,11 @@ def encode_candidates(
         state: of the user's events.
         token_KD: tokens of the candidates.
         time_ms: when they would happen: the request's time.
-        microbatch: how many candidates at a time; changes speed only.
+        microbatch: how many candidates at a time; by default 64 to 256, fewer over longer histories. It changes speed
+            only.
     """
+    if microbatch is None:
+        microbatch = min(max(64, _SCORES // max(1, len(state))), 256)
     view = _History(steps, state, time_ms)
     return torch.cat([view.encode(token_RD) for token_RD in torch.split(token_KD, microbatch)])
 
