@@ -68,6 +68,44 @@ def bench_serve(
         typer.echo(f"written: {measured.path}")
 
 
+@bench.command("rank")
+def bench_rank(
+    *,
+    workspace: Annotated[
+        Path | None, typer.Option("--workspace", "-w", help="Measure the quality of the split too, on this workspace.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The HSTU model of that workspace: name@alias or name@version.")
+    ] = None,
+    width: Annotated[int, typer.Option(help="D: width of tokens and states.", min=1)] = 64,
+    heads: Annotated[int, typer.Option(min=1)] = 2,
+    blocks: Annotated[int, typer.Option(help="Layers of the tower.", min=1)] = 4,
+    seconds: Annotated[float, typer.Option(help="How long each number is measured, at most 1,000 times.", min=0)] = 5.0,
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """One request ranked every way: the whole model anew, a kept state with the light head, candidates in the tower.
+
+    K = 100, 500 and 2,000 candidates of users with L = 200, 2,000 and 10,000 events, on one thread and two; the head
+    also through torch.compile, AOTInductor and ONNX Runtime, where this machine has what they need.
+
+    Example: plait bench rank -w ./demo --model hstu@production
+    """
+    from plait.pipelines.bench_rank import RankOptions, measure_ranking
+    from plait.pipelines.project import open_project
+    from plait.pipelines.rank_desk import TowerSizes
+
+    if (workspace is None) != (model is None):
+        raise typer.BadParameter("--workspace and --model go together")
+    options = RankOptions(TowerSizes(width, heads, blocks), seconds=seconds, write=write)
+    measured = measure_ranking(options, None if workspace is None else open_project(workspace), model)
+    for name, metric in measured.metrics.items():
+        typer.echo(f"{name:>32}  {metric.value:,.4g} {metric.unit}")
+    for note in measured.notes:
+        typer.echo(note)
+    if measured.path is not None:
+        typer.echo(f"written: {measured.path}")
+
+
 @bench.command("report")
 def bench_report() -> None:
     """Render every result under benchmarks/results/ to one page, benchmarks/RESULTS.md.

@@ -12,13 +12,14 @@ _Folder = Annotated[Path, typer.Option("--workspace", "-w", help="The workspace 
 
 
 def register(app: typer.Typer) -> None:
-    """Add `plait models list`, `show`, `alias` and `roll-back`."""
+    """Add `plait models list`, `show`, `alias`, `roll-back` and `export`."""
     models = typer.Typer(no_args_is_help=True, help="Trained models: versions, aliases, roll back.")
     app.add_typer(models, name="models")
     models.command("list")(list_)
     models.command()(show)
     models.command()(alias)
     models.command("roll-back")(roll_back)
+    models.command()(export)
 
 
 def list_(workspace: _Folder = Path()) -> None:
@@ -88,6 +89,23 @@ def roll_back(
 
     version = roll_back(workspace, name, alias)
     Console().print(f"{name}@{alias} is version {version} again.")
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="name, name@version or name@alias.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A folder that does not exist yet.")],
+    workspace: _Folder = Path(),
+) -> None:
+    """Write a model's user tower and light head as two artefacts, each with its weights and its manifest.
+
+    Example: plait models export hstu@production -o ./hstu-parts -w ./demo
+    """
+    from rich.console import Console
+
+    from plait.pipelines.export import export_model
+
+    exported = export_model(workspace, model, out)
+    Console().print(f"{exported.reference}: {out / 'tower'} and {out / 'head'}")
 
 
 def _print_model(shown: "ShownModel") -> None:

@@ -44,6 +44,26 @@ class History:
         first = max(len(self) - count, 0)
         return History(self.item_N[first:], self.action_N[first:], self.scenario_N[first:], self.time_N[first:])
 
+    def joined(self, further: "History") -> "History":
+        """These events and `further` ones behind them."""
+        return History(
+            np.concatenate([self.item_N, further.item_N]),
+            np.concatenate([self.action_N, further.action_N]),
+            np.concatenate([self.scenario_N, further.scenario_N]),
+            np.concatenate([self.time_N, further.time_N]),
+        )
+
+    def continues(self, earlier: "History") -> bool:
+        """Whether these events begin with all of `earlier`."""
+        known = len(earlier)
+        return (
+            len(self) >= known
+            and np.array_equal(self.time_N[:known], earlier.time_N)
+            and np.array_equal(self.item_N[:known], earlier.item_N)
+            and np.array_equal(self.action_N[:known], earlier.action_N)
+            and np.array_equal(self.scenario_N[:known], earlier.scenario_N)
+        )
+
     def __len__(self) -> int:
         return len(self.time_N)
 

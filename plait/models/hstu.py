@@ -8,13 +8,15 @@ from torch import Tensor, nn
 from plait.features.spec import FeatureSpec
 from plait.models.batch import Batch
 from plait.models.config import HstuConfig, SequenceConfig
+from plait.models.light_head import HstuHead, SequenceHead
 from plait.models.ranker import Layout
-from plait.models.request import RequestDnn
+from plait.models.tower import UserSummary, UserTower
 from plait.models.trunk import Head, Trunk, TrunkOutput
 from plait.nn.hstu import EventClock, HstuEncoder, HstuSizes
 from plait.nn.jagged import share_passes
-from plait.nn.mlp import MLP
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
+
+_ITEMS_AT_A_TIME = 4096
 
 
 class HstuRanker(nn.Module):
@@ -60,56 +62,18 @@ class HstuRanker(nn.Module):
 
     def for_requests(self) -> Callable[[Batch], Callable[[Batch], Tensor]]:
         """See `plait.models.ranker.ServesRequests`."""
-        dnn = RequestDnn(self.trunk, self.head, self._spec)
+        score = HstuHead(self.trunk, self.head, self.sequence_head, self._spec).for_requests()
 
         def begin(first: Batch) -> Callable[[Batch], Tensor]:
-            shared = dnn.shared(first)
             none_0 = first.numeric_BG[:0]
-            state_1D = self.user_state(first, TrunkOutput(none_0, none_0, *self.trunk.history_items(first)))[:1]
-
-            def logits(batch: Batch) -> Tensor:
-                own = dnn.own(batch, shared)
-                state_BD = state_1D.expand(len(batch), -1)
-                logits_BT: Tensor = self.sequence_head(batch, state_BD, own.candidate_BE)
-                return logits_BT + dnn.logits(own, shared)
-
-            return logits
+            state_BD = self.user_state(first, TrunkOutput(none_0, none_0, *self.trunk.history_items(first)))
+            return score(UserSummary(state_BD[:1], state_BD[:0]), first)
 
         return begin
 
-
-class SequenceHead(nn.Module):
-    """What the user state adds to the DNN's logits: nothing before training.
-
-    Args:
-        config: sizes.
-        spec: what a batch consists of.
-        item_width: width of item vectors.
-    """
-
-    def __init__(self, config: HstuConfig, spec: FeatureSpec, item_width: int) -> None:
-        super().__init__()
-        width, narrow = config.sequence.width, config.embedding_dim
-        self.context_columns = spec.columns("context")
-        self.candidate = nn.Linear(item_width, width)
-        self.age = nn.Embedding(TIME_BUCKETS + 1, narrow)
-        self.context = nn.ModuleList(nn.Embedding(spec.fields[column].size, narrow) for column in self.context_columns)
-        self.mlp = MLP(3 * width + narrow, [2 * width], dropout=config.sequence.dropout)
-        self.out = nn.Linear(self.mlp.width, len(spec.objectives))
-        for table in (self.age, *self.context):
-            nn.init.normal_(table.weight, std=0.02)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, batch: Batch, state_BD: Tensor, candidate_BE: Tensor) -> Tensor:
-        """Logits `[B, T]` to add."""
-        candidate_BD = self.candidate(candidate_BE)
-        when_BN = self.age(_age_of_last_event(batch))
-        for column, table in zip(self.context_columns, self.context, strict=True):
-            when_BN = when_BN + table(batch.categorical_BF[:, column])
-        inputs_BX = torch.cat([state_BD, state_BD * candidate_BD, candidate_BD, when_BN], dim=1)
-        logits_BT: Tensor = self.out(self.mlp(inputs_BX))
-        return logits_BT
+    def split(self) -> tuple[UserTower, HstuHead]:
+        """See `plait.models.ranker.SplitRanker`."""
+        return self.user_state.tower(self.trunk), HstuHead(self.trunk, self.head, self.sequence_head, self._spec)
 
 
 class UserState(nn.Module):
@@ -161,6 +125,17 @@ class UserState(nn.Module):
         state_BD: Tensor = self.norm(state_ND[last_B])
         return torch.where((passes.seen_B == 0)[:, None], self.nothing_D, state_BD)
 
+    def tower(self, trunk: Trunk) -> UserTower:
+        """The tower on its own: it shares all weights but those of items, of which it has a table."""
+        items = len(trunk.item_fields_VI)
+        tower = UserTower(self.encoder.sizes, items, self.action.num_embeddings, self.scenario.num_embeddings)
+        tower.action, tower.scenario, tower.gap = self.action, self.scenario, self.gap
+        tower.encoder, tower.nothing_D, tower.norm = self.encoder, self.nothing_D, self.norm
+        with torch.no_grad():
+            for codes_M in torch.split(torch.arange(items), _ITEMS_AT_A_TIME):
+                tower.item.weight[codes_M] = self.item(trunk.item_vectors(codes_M))
+        return tower.train(self.training)
+
     def _tokens(self, batch: Batch, trunk: TrunkOutput, row_N: Tensor, clock: EventClock) -> Tensor:
         time_N = batch.history_time_N[row_N]
         gap_N = time_bucket(torch.diff(time_N, prepend=time_N[:1])).masked_fill_(clock.place_N == 0, 0)
@@ -168,12 +143,3 @@ class UserState(nn.Module):
         action_ND = self.action(batch.history_action_N[row_N])
         token_ND: Tensor = item_ND + action_ND + self.scenario(batch.history_scenario_N[row_N]) + self.gap(gap_N)
         return token_ND
-
-
-def _age_of_last_event(batch: Batch) -> Tensor:
-    """Time bucket of the time since the last event before each exposure; the bucket after the last if none."""
-    none_B = batch.before_B == 0
-    if len(batch.history_time_N) == 0:
-        return torch.full_like(batch.before_B, TIME_BUCKETS)
-    last_B = (batch.history_offsets_U1[batch.user_B] + batch.before_B - 1).clamp(min=0)
-    return torch.where(none_B, TIME_BUCKETS, time_bucket(batch.time_B - batch.history_time_N[last_B]))

@@ -1,6 +1,7 @@
 """Trained rankers from the registry; what serving and evaluation share."""
 
 import json
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -10,7 +11,7 @@ from torch import nn
 from plait.errors import ArtifactError
 from plait.features.spec import FeatureSpec
 from plait.models.builder import build_model
-from plait.models.config import parse_model
+from plait.models.config import ModelConfig, parse_model
 from plait.registry import RegisteredModel
 
 WEIGHTS_FILE = "model.safetensors"
@@ -29,9 +30,8 @@ def load_model(registered: RegisteredModel) -> nn.Module:
     """
     spec = load_spec(registered)
     try:
-        described = json.loads(registered.file(MODEL_FILE).read_text(encoding="utf-8"))
-        config = parse_model(described["model"], f"{registered.reference} {MODEL_FILE}")
-        items_VI = torch.zeros(*described["item_fields_shape"], dtype=torch.int32).numpy()
+        config = load_config(registered)
+        items_VI = torch.zeros(*_described(registered)["item_fields_shape"], dtype=torch.int32).numpy()
         model = build_model(config, spec, items_VI)
         model.load_state_dict(load_file(registered.file(WEIGHTS_FILE)))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
@@ -39,6 +39,21 @@ def load_model(registered: RegisteredModel) -> nn.Module:
             f"{registered.reference}: its files do not fit each other ({error}); train again"
         ) from error
     return model.eval().requires_grad_(requires_grad=False)
+
+
+def load_config(registered: RegisteredModel) -> ModelConfig:
+    """Family and sizes of the ranker.
+
+    Raises:
+        ArtifactError: the file is missing.
+        ConfigError: a value does not fit the family.
+    """
+    return parse_model(_described(registered)["model"], f"{registered.reference} {MODEL_FILE}")
+
+
+def _described(registered: RegisteredModel) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads(registered.file(MODEL_FILE).read_text(encoding="utf-8"))
+    return described
 
 
 def load_spec(registered: RegisteredModel) -> FeatureSpec:

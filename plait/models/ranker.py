@@ -6,6 +6,7 @@ from typing import Literal, Protocol, runtime_checkable
 from torch import Tensor
 
 from plait.models.batch import Batch
+from plait.models.tower import UserSummary, UserTower
 
 Layout = Literal["impression", "user"]
 """How a model likes to be trained: shuffled exposures, or whole users with one pass over each history."""
@@ -55,3 +56,23 @@ class ServesRequests(Protocol):
         The first takes rows of a request (with the same user, context and time, and all of one history) and gives back
         the second, which has the logits of these and any further rows of the same request.
         """
+
+
+@runtime_checkable
+class SplitRanker(Protocol):
+    """A ranker made of a tower over events and a light head over candidates."""
+
+    def split(self) -> tuple[UserTower, "CandidateHead"]:
+        """Both parts of the trained model, on their own: neither needs the other's weights."""
+
+
+class CandidateHead(Protocol):
+    """The part of a split ranker that knows the candidates."""
+
+    def for_requests(self) -> Callable[[UserSummary, Batch], Callable[[Batch], Tensor]]:
+        """The trained head as it is now, in two steps.
+
+        The first takes what the tower says of a request's user, and rows of the request; it gives back the second,
+        which has the logits of these and any further rows of it: those of the whole model's `forward`, up to rounding.
+        """
+        ...

@@ -44,8 +44,7 @@ def last_events(offsets_U1: Tensor, user_W: Tensor, before_W: Tensor, length: in
 class Passes:
     """How exposures share passes over histories that are cut to `limit` events.
 
-    An exposure that sees b events belongs to the pass over the events from `start(b)` on, where `start(b)` is 0 for b
-    <= limit and otherwise the smallest multiple of `stride = limit / 2` that leaves at most `limit` events. So a user
+    An exposure that sees b events belongs to the pass over the events from `pass_start(b, limit)` on. So a user
     with b events costs about 2 b tokens however many exposures there are, and every exposure sees its last `stride` to
     `limit` events.
     """
@@ -55,6 +54,16 @@ class Passes:
     """The pass of each exposure."""
     seen_B: Tensor
     """How many events of its pass the exposure sees."""
+
+
+def pass_start(before: int, limit: int) -> int:
+    """The event that the pass of an exposure with `before` events begins at.
+
+    It is 0 up to `limit` events and from then on the smallest multiple of `stride = limit / 2` that leaves at most
+    `limit` events.
+    """
+    stride = max(1, limit // 2)
+    return -(-max(0, before - limit) // stride) * stride
 
 
 def share_passes(offsets_U1: Tensor, user_B: Tensor, before_B: Tensor, limit: int) -> Passes:

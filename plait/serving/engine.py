@@ -65,6 +65,8 @@ class _Asked:
     user_row: int
     history: History
     """The events that the model and the history numbers look at."""
+    window: int
+    """How many of the last ones the model looks at."""
     context: RequestContext
     weights_T: NDArray[np.float64]
 
@@ -130,6 +132,10 @@ class RankingEngine:
         """Whether the catalogue holds the item."""
         return self._online.item_row(item_id) > 0
 
+    def arrived(self, user_id: Identifier, states: UserStates, time_ms: int) -> None:
+        """Advance what the model keeps of a user to the events that were available before `time_ms`."""
+        self._scorer.arrived(self._histories.before(user_id, self._online.user_row(user_id), states, time_ms))
+
     def recommend(self, query: Query, states: UserStates, deadline: Deadline) -> Answer:
         """Answer within the deadline, with what fits into it."""
         with deadline.stage("state"):
@@ -192,9 +198,11 @@ class RankingEngine:
             weights_T = self._settings.values_T
         else:
             weights_T = np.array([float(name == query.objective) for name in self.objectives])
+        window = self._scorer.window(len(history))
         return _Asked(
             user_row,
-            history.last(max(WINDOW, self._scorer.history)),
+            history.last(max(WINDOW, window)),
+            window,
             self._online.encode_context(query.scenario, query.time_ms, context),
             weights_T,
         )
@@ -263,7 +271,7 @@ class RankingEngine:
 
     def _score(self, items_R: NDArray[np.int64], creatives_R: NDArray[np.int64], asked: _Asked) -> _Ranked:
         batch = self._online.batch(
-            asked.user_row, items_R, creatives_R, asked.history, asked.context, length=self._scorer.history
+            asked.user_row, items_R, creatives_R, asked.history, asked.context, length=asked.window
         )
         score = self._scorer.begin(batch)
         return _Ranked(items_R, creatives_R, score(batch), batch, None, score)

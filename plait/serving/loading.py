@@ -13,6 +13,7 @@ from plait.errors import ArtifactError
 from plait.features.dataset import EncodedDataset
 from plait.features.online import OnlineFeatures
 from plait.models.loading import load_model, load_spec
+from plait.models.ranker import SplitRanker
 from plait.registry import RegisteredModel
 from plait.retrieval.creatives import ItemCreatives
 from plait.retrieval.item_to_item import ItemToItem
@@ -24,6 +25,7 @@ from plait.retrieval.window import item_rows_of_codes, objective_values, unwante
 from plait.serving.engine import Catalogue, EngineSettings, RankingEngine
 from plait.serving.histories import Histories
 from plait.serving.scoring import TorchScorer, item_vectors
+from plait.serving.split_scoring import SplitScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def load_engine(
         registered.name,
         str(registered.version),
         online=online,
-        scorer=TorchScorer(model),
+        scorer=SplitScorer(model) if isinstance(model, SplitRanker) else TorchScorer(model),
         sources=_sources(model, online, data.retrieval),
         catalogue=_catalogue(dataset, data.retrieval, workspace),
         histories=Histories(dataset, load_arrays(data.retrieval / "events", "available")["available"], online),

@@ -55,6 +55,10 @@ class Engine(Protocol):
         """Answer within the deadline, with what fits into it."""
         ...
 
+    def arrived(self, user_id: int | str, states: UserStates, time_ms: int) -> None:
+        """Advance what the model keeps of a user to the events that were available before `time_ms`."""
+        ...
+
 
 class RequestProblemError(ServingError):
     """A request asks for something that there is not."""
@@ -265,6 +269,7 @@ class Service:
 
     def _take(self, engine: Engine, request: BehavioursRequest, received: int) -> bytes:
         accepted, repeated, refused = 0, 0, []
+        latest: dict[int | str, int] = {}
         for index, event in enumerate(request.behaviours):
             if not engine.knows_item(event.item_id):
                 found = {
@@ -285,12 +290,15 @@ class Service:
             )
             if self._states.append(event.user_id, behaviour, event.event_id):
                 accepted += 1
+                latest[event.user_id] = max(behaviour.available_time, latest.get(event.user_id, 0))
             else:
                 repeated += 1
         self._states.flush()
         for outcome, count in (("accepted", accepted), ("repeated", repeated), ("refused", len(refused))):
             self.metrics.behaviours(outcome, count)
         self.metrics.state(self._states.users, self._states.events)
+        for user_id, time_ms in latest.items():
+            engine.arrived(user_id, self._states, time_ms + 1)
         return to_json({"accepted": accepted, "repeated": repeated, "refused": refused})
 
 

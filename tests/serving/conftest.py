@@ -32,6 +32,7 @@ class FakeEngine:
         self.warmed = False
         self.queries = []
         self.turns_ms = []
+        self.arrivals = []
         self.most_at_once = 0
         self._lock = threading.Lock()
         self._at_once = 0
@@ -41,6 +42,9 @@ class FakeEngine:
 
     def warm_up(self):
         self.warmed = True
+
+    def arrived(self, user_id, states, time_ms):
+        self.arrivals.append((user_id, len(states.read(user_id)[1]), time_ms))
 
     def recommend(self, query, states, deadline):
         assert self.warmed

@@ -174,6 +174,7 @@ def test_behaviours_are_taken_repeated_and_refused(serve):
                 {"index": 1, "field": "item_id", "found": 404, "expected": "an item of the catalogue"}
             ]
             assert (await client.post("/v1/recommend", json=ASK)).json()["history"] == 2
+            assert client.service.engine.arrivals == [(7, 2, 1_000_001)]  # once, when both were in
 
     run(check())
 

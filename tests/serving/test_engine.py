@@ -38,7 +38,7 @@ class SlowScorer:
 
     def __init__(self, inner, ms_per_candidate):
         self.inner = inner
-        self.history = inner.history
+        self.window = inner.window
         self.ms_per_candidate = ms_per_candidate
         self.asked = []
 
@@ -163,7 +163,8 @@ def test_a_ranker_that_is_far_too_slow_is_not_started(engine):
 
 def test_a_model_that_fails_is_replaced_by_retrieval(engine):
     class Broken:
-        history = 10
+        def window(self, before):
+            return min(before, 10)
 
         def begin(self, batch):
             raise RuntimeError("no")

@@ -14,6 +14,7 @@ from plait.features.dataset import EncodedDataset
 from plait.features.encoding import encode_samples
 from plait.models.batch import Batch
 from plait.models.loading import load_model
+from plait.models.ranker import SplitRanker
 from plait.retrieval.build import build_retrieval
 from plait.retrieval.window import available_times, training_events, training_lengths
 from plait.schema import Split
@@ -81,7 +82,10 @@ def compare(world, family, records, exposures):
     place = {name: row for row, name in enumerate(world.whole.exposure_ids(np.arange(len(world.whole))).to_list())}
     compared = 0
     for record, exposure in zip(records, exposures, strict=True):
-        offline = world.whole.impression_batch(np.array([place[exposure["exposure_id"]]]), model.history)
+        rows_B = np.array([place[exposure["exposure_id"]]])
+        before = int(world.whole.before(rows_B)[0])
+        length = model.split()[0].window(before) if isinstance(model, SplitRanker) else model.history
+        offline = world.whole.impression_batch(rows_B, length)
         with torch.inference_mode():
             expected = torch.sigmoid(model(Batch.from_features(offline))).numpy()[0]
         row = next(

@@ -1,4 +1,4 @@
-"""The cached user state: computed once per history, equal to the model without the cache."""
+"""A model as a function from features to probabilities."""
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from plait.features.online import OnlineFeatures
 from plait.models.batch import Batch
 from plait.models.loading import load_model
 from plait.serving.scoring import TorchScorer, item_vectors
+from plait.serving.split_scoring import SplitScorer
 
 BAGS = ("bag_BP", "token_offsets_J1", "token_codes_N")
 
@@ -27,35 +28,12 @@ def request(online, dataset, user, events, candidates=4):
     return online.batch(user, rows, rows, history, context, length=40)
 
 
-def test_the_pass_over_the_history_runs_once_per_history(world):
-    dataset, online = world.cut, OnlineFeatures.open(world.cut_data.encoded)
-    plain = load_model(world.registry.resolve("hstu"))
-    cached = load_model(world.registry.resolve("hstu"))
-    scorer = TorchScorer(cached)
-    passes = []
-    cached.user_state.inner.register_forward_hook(lambda *_: passes.append(1))
-    for user, events, candidates, expected in (
-        (1, 30, 4, 1),
-        (1, 30, 9, 1),
-        (1, 31, 4, 2),
-        (2, 30, 4, 3),
-        (1, 30, 2, 3),
-    ):
-        batch = request(online, dataset, user, events, candidates)
-        with torch.inference_mode():
-            alone = torch.sigmoid(plain(Batch.from_features(batch))).numpy()
-        np.testing.assert_allclose(scorer.score(batch), alone, atol=1e-6, rtol=0)
-        assert len(passes) == expected
-    nobody = request(online, dataset, 3, 0)
-    assert scorer.score(nobody).shape == (4, 2)
-
-
 @pytest.mark.parametrize("family", ["dnn", "hstu", "lr"])
 def test_further_creatives_score_as_a_batch_of_their_own(world, family):
     """Rows 3, 0 and 3 again in other creatives: the features and probabilities of the batch made of them anew."""
     dataset, online = world.cut, OnlineFeatures.open(world.cut_data.encoded)
     plain, scorer = (load_model(world.registry.resolve(family)) for _ in range(2))
-    scorer = TorchScorer(scorer)
+    scorer = SplitScorer(scorer) if family == "hstu" else TorchScorer(scorer)
     first = request(online, dataset, 1, 30)
     rows, creatives = np.array([3, 0, 3]), np.array([5, 2, 0])
     further = online.with_creatives(first, rows, creatives)

@@ -70,17 +70,7 @@ class HstuLayer(nn.Module):
     def forward(self, state_ND: Tensor, clock: EventClock) -> Tensor:
         """States `[N, D]` of the next layer."""
         gate_NM, value_NHV, query_NHK, key_NHK = self.prepare(state_ND)
-        mixed_NHV = hstu_attention(
-            query_NHK,
-            key_NHK,
-            value_NHV,
-            clock,
-            distance_bias_P=self.distance_bias,
-            time_bias_Z=self.time_bias,
-            max_events=self.sizes.max_events,
-            kind=self.sizes.attention,
-        )
-        return self.finish(state_ND, gate_NM, mixed_NHV)
+        return self.finish(state_ND, gate_NM, self.attend(query_NHK, key_NHK, value_NHV, clock))
 
     def prepare(self, state_ND: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """U `[N, H * V]`, V `[N, H, V]`, Q and K `[N, H, K]` of events."""
@@ -90,6 +80,19 @@ class HstuLayer(nn.Module):
         by_query = (-1, sizes.heads, sizes.query_width)
         value_NHV = value_NM.view(-1, sizes.heads, sizes.value_width)
         return gate_NM, value_NHV, query_NM.view(by_query), key_NM.view(by_query)
+
+    def attend(self, query_NHK: Tensor, key_NHK: Tensor, value_NHV: Tensor, clock: EventClock) -> Tensor:
+        """What attention mixes for every event, `[N, H, V]`."""
+        return hstu_attention(
+            query_NHK,
+            key_NHK,
+            value_NHV,
+            clock,
+            distance_bias_P=self.distance_bias,
+            time_bias_Z=self.time_bias,
+            max_events=self.sizes.max_events,
+            kind=self.sizes.attention,
+        )
 
     def finish(self, state_ND: Tensor, gate_NM: Tensor, mixed_NHV: Tensor) -> Tensor:
         """The layer's output from what attention mixed."""

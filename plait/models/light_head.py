@@ -1,0 +1,136 @@
+"""The light head of the HSTU ranker: candidates against a user's state, without the tower's weights."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from plait.features.spec import FeatureSpec
+from plait.models.batch import Batch
+from plait.models.config import HstuConfig
+from plait.models.request import RequestDnn
+from plait.models.tower import UserSummary
+from plait.models.trunk import Head, Trunk
+from plait.nn.mlp import MLP
+from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
+
+
+class HstuHead(nn.Module):
+    """Trunk, DNN head and sequence head: everything of an HSTU ranker but its tower.
+
+    Args:
+        trunk: of the ranker.
+        head: the DNN's.
+        sequence_head: what a state adds to it.
+        spec: what a batch consists of.
+    """
+
+    def __init__(self, trunk: Trunk, head: Head, sequence_head: "SequenceHead", spec: FeatureSpec) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = head
+        self.sequence_head = sequence_head
+        self._spec = spec
+
+    @classmethod
+    def untrained(cls, config: HstuConfig, spec: FeatureSpec, item_fields_VI: Tensor) -> "HstuHead":
+        """A head of these sizes, for trained weights to be loaded into."""
+        trunk = Trunk(config, spec, item_fields_VI)
+        head = Head(config, trunk.width, len(spec.objectives))
+        return cls(trunk, head, SequenceHead(config, spec, trunk.item_width), spec)
+
+    def for_requests(self) -> Callable[[UserSummary, Batch], Callable[[Batch], Tensor]]:
+        """See `plait.models.ranker.CandidateHead`."""
+        dnn = RequestDnn(self.trunk, self.head, self._spec)
+
+        def begin(user: UserSummary, first: Batch) -> Callable[[Batch], Tensor]:
+            shared = dnn.shared(first)
+            sequence = self.sequence_head.for_state(first, user.state_1D)
+
+            def logits(batch: Batch) -> Tensor:
+                own = dnn.own(batch, shared)
+                return dnn.logits(own, shared) + sequence(own.candidate_BE)
+
+            return logits
+
+        return begin
+
+
+class SequenceHead(nn.Module):
+    """What the user state adds to the DNN's logits: nothing before training.
+
+    Args:
+        config: sizes.
+        spec: what a batch consists of.
+        item_width: width of item vectors.
+    """
+
+    def __init__(self, config: HstuConfig, spec: FeatureSpec, item_width: int) -> None:
+        super().__init__()
+        width, narrow = config.sequence.width, config.embedding_dim
+        self.context_columns = spec.columns("context")
+        self.candidate = nn.Linear(item_width, width)
+        self.age = nn.Embedding(TIME_BUCKETS + 1, narrow)
+        self.context = nn.ModuleList(nn.Embedding(spec.fields[column].size, narrow) for column in self.context_columns)
+        self.mlp = MLP(3 * width + narrow, [2 * width], dropout=config.sequence.dropout)
+        self.out = nn.Linear(self.mlp.width, len(spec.objectives))
+        for table in (self.age, *self.context):
+            nn.init.normal_(table.weight, std=0.02)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, batch: Batch, state_BD: Tensor, candidate_BE: Tensor) -> Tensor:
+        """Logits `[B, T]` to add."""
+        candidate_BD = self.candidate(candidate_BE)
+        inputs_BX = torch.cat([state_BD, state_BD * candidate_BD, candidate_BD, self._when(batch)], dim=1)
+        logits_BT: Tensor = self.out(self.mlp(inputs_BX))
+        return logits_BT
+
+    def for_state(self, first: Batch, state_1D: Tensor) -> Callable[[Tensor], Tensor]:
+        """`forward` of the trained head for candidates of one request: vectors `[B, E]` to logits `[B, T]`.
+
+        With c = C e + c_0 the first layer `W [s, s * c, c, when] + b` is a constant plus `(W_2 diag(s) + W_3) C e`:
+        one matrix of the item vector per request.
+
+        Args:
+            first: rows of the request.
+            state_1D: its user's state.
+        """
+        layer, *further = self.mlp.layers
+        if not isinstance(layer, nn.Linear):
+            raise TypeError(f"found {type(layer).__name__}, expected the MLP to begin with a linear layer")
+        width = state_1D.shape[1]
+        state_HD, product_HD, own_HD, when_HN = layer.weight.split_with_sizes(
+            [width] * 3 + [layer.in_features - 3 * width], 1
+        )
+        of_candidate_HD = torch.addcmul(own_HD, product_HD, state_1D)
+        constant_1H = functional.linear(state_1D, state_HD, layer.bias)
+        constant_1H = constant_1H + functional.linear(self._when(first)[:1], when_HN)
+        constant_1H = constant_1H + functional.linear(self.candidate.bias[None], of_candidate_HD)
+        matrix_EH = (of_candidate_HD @ self.candidate.weight).T
+
+        def logits(candidate_BE: Tensor) -> Tensor:
+            hidden_BH = torch.addmm(constant_1H, candidate_BE, matrix_EH)
+            for part in further:
+                hidden_BH = part(hidden_BH)
+            logits_BT: Tensor = self.out(hidden_BH)
+            return logits_BT
+
+        return logits
+
+    def _when(self, batch: Batch) -> Tensor:
+        """Age of the last event, and the context fields, `[B, narrow]`."""
+        when_BN: Tensor = self.age(_age_of_last_event(batch))
+        for column, table in zip(self.context_columns, self.context, strict=True):
+            when_BN = when_BN + table(batch.categorical_BF[:, column])
+        return when_BN
+
+
+def _age_of_last_event(batch: Batch) -> Tensor:
+    """Time bucket of the time since the last event before each exposure; the bucket after the last if none."""
+    none_B = batch.before_B == 0
+    if len(batch.history_time_N) == 0:
+        return torch.full_like(batch.before_B, TIME_BUCKETS)
+    last_B = (batch.history_offsets_U1[batch.user_B] + batch.before_B - 1).clamp(min=0)
+    return torch.where(none_B, TIME_BUCKETS, time_bucket(batch.time_B - batch.history_time_N[last_B]))
