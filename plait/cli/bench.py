@@ -77,7 +77,7 @@ def bench_next_item(
     exact_times: Annotated[
         Path | None, typer.Option(help="Parquet, a flag per line of the log: is its time the log's own?")
     ] = None,
-    finished_only: Annotated[bool, typer.Option(help="Leave out what has not been trained yet.")] = False,
+    train: Annotated[bool, typer.Option(help="Or else only measure what has been trained so far.")] = True,
     name: Annotated[str, typer.Option(help="Of the result file.")] = "next_item",
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
 ) -> None:
@@ -94,7 +94,7 @@ def bench_next_item(
         recipes or ["sasrec-next", "hstu-next", "hstu-next-time"],
         seeds or [1],
         exact_times=exact_times,
-        finished_only=finished_only,
+        train=train,
         name=name,
         write=write,
     )

@@ -16,7 +16,7 @@ from plait.pipelines.evaluate import NEXT_ITEM_CUTS
 from plait.pipelines.item_sequences import item_sequences
 from plait.pipelines.project import Project
 from plait.pipelines.results import RESULTS_FOLDER, Metric, write_result
-from plait.pipelines.train import TrainedModel, is_finished, train_model
+from plait.pipelines.train import TrainedModel, train_model, trained_so_far
 from plait.schema import Split
 from plait.telemetry import console
 from plait.training import target_ranks
@@ -33,8 +33,8 @@ class TableOptions:
     seeds: Sequence[int]
     exact_times: Path | None = None
     """Parquet file with one column of flags, a row per line of the imported log: whether its time is the log's own."""
-    finished_only: bool = False
-    """Leave out what has not been trained yet, instead of training it."""
+    train: bool = True
+    """False: measure what has been trained so far; a run that has not ended counts with its best weights."""
     name: str = "next_item"
     write: bool = True
     folder: Path = RESULTS_FOLDER
@@ -113,11 +113,13 @@ def _measure_all(
     for recipe in options.recipes:
         for seed in options.seeds:
             name, overrides = run_name(recipe, seed), {"training": {"seed": seed}}
-            if options.finished_only and not is_finished(project, recipe, name, overrides):
-                continue
             console.print(f"[bold]{recipe}[/] (seed {seed})")
-            trained = train_model(project, recipe, name=name, overrides=overrides)
-            yield _measure(recipe, seed, trained, sequences, exact_U)
+            if options.train:
+                trained = train_model(project, recipe, name=name, overrides=overrides)
+            else:
+                trained = trained_so_far(project, recipe, name, overrides)
+            if trained is not None:
+                yield _measure(recipe, seed, trained, sequences, exact_U)
 
 
 def _measure(
@@ -198,5 +200,13 @@ def _notes(
             f"exact times: the {int(exact_U.sum()):,} of {len(sequences.users):,} users whose last two times "
             "are the log's own; other times were interpolated by whoever made this copy."
         )
+    unfinished = [
+        f"{recipe} seed {one.seed} ({one.trained.result.epochs} of at most {one.trained.recipe.training.epochs} epochs)"
+        for recipe, runs in by_recipe.items()
+        for one in runs
+        if not one.trained.finished
+    ]
+    if unfinished:
+        notes.append(f"PARTIAL, stopped before early stopping or the last epoch: {', '.join(unfinished)}.")
     counts = ", ".join(f"{recipe} {' '.join(str(one.seed) for one in runs)}" for recipe, runs in by_recipe.items())
     return " ".join([*notes, f"Seeds by recipe: {counts}."])

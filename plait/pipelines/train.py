@@ -22,8 +22,8 @@ from plait.pipelines.results import git_commit
 from plait.registry import PRODUCTION, Registry
 from plait.telemetry import console
 from plait.training import CurvePoint, Recipe, TrainingResult, load_recipe_by_name
-from plait.training.checkpoint import load_tensors
-from plait.training.loop import BEST_FILE
+from plait.training.checkpoint import Checkpoints, load_tensors
+from plait.training.loop import BEST_FILE, CHECKPOINTS_FOLDER, result_of
 from plait.training.warm_start import start_from_weights
 
 _RUN_FILE = "run.json"
@@ -48,6 +48,8 @@ class TrainedModel:
     """The run had been finished before, with the same recipe and data."""
     seconds: float
     """Training time, that of the model it started from included."""
+    finished: bool = True
+    """False: the run goes on, and these are its best weights so far."""
 
     @property
     def reference(self) -> str:
@@ -119,7 +121,7 @@ def _train_in(
     if start is not None:
         start_from_weights(model, start.model.state_dict(), freeze=recipe.training.freeze_start)
     result = kind.train(model, recipe.training, run, resume=resume)
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    shutil.rmtree(run / CHECKPOINTS_FOLDER, ignore_errors=True)
     _note(run, result, None)
     return result
 
@@ -135,12 +137,33 @@ def _train_start(project: Project, recipe: Recipe, starts: Mapping[str, str], *,
     )
 
 
-def is_finished(project: Project, recipe: str, name: str, overrides: Mapping[str, Any]) -> bool:
-    """Whether `train_model` would find the run finished; for recipes that start from no other."""
+def trained_so_far(project: Project, recipe: str, name: str, overrides: Mapping[str, Any]) -> TrainedModel | None:
+    """What `train_model` with these arguments has come to, without training: for recipes that start from no other.
+
+    A run that has not ended counts with its best weights so far and `finished` False; None where there are none, or
+    where recipe or data have changed since.
+    """
     chosen, run = workspace_recipe(project, recipe, overrides), project.hidden / "runs" / name
-    if not (run / _RUN_FILE).exists() or _finished(run) is None:
-        return False
-    return (run / _RUN_FILE).read_text(encoding="utf-8") == _identity(chosen, model_kind(project, chosen), None)
+    kind, path = model_kind(project, chosen), run / _RUN_FILE
+    if not path.exists() or path.read_text(encoding="utf-8") != _identity(chosen, kind, None):
+        return None
+    done, checkpoint = _finished(run), Checkpoints(run / CHECKPOINTS_FOLDER).load()
+    if done is None and (checkpoint is None or checkpoint[0].best_value is None):
+        return None
+    result, version = done or (result_of(checkpoint[0], chosen.training), None)
+    model = kind.build(chosen)
+    model.load_state_dict(load_tensors(run / BEST_FILE))
+    return TrainedModel(
+        name=name,
+        run=run,
+        model=model.eval(),
+        recipe=chosen,
+        result=result,
+        version=version,
+        reused=True,
+        seconds=result.seconds,
+        finished=done is not None,
+    )
 
 
 def workspace_recipe(project: Project, recipe: str, overrides: Mapping[str, Any] | None = None) -> Recipe:

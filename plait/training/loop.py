@@ -23,6 +23,7 @@ from plait.training.task import BatchT, Task, to_minimise
 from plait.training.warm_start import set_training_mode
 
 BEST_FILE = "best.safetensors"
+CHECKPOINTS_FOLDER = "checkpoints"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,17 @@ def train_task(task: Task[BatchT], config: TrainingConfig, run: Path, *, resume:
         return _Run(task, config, run, resume=resume).go()
 
 
+def result_of(at: Progress, config: TrainingConfig) -> TrainingResult:
+    """What a run has come to that stands at `at`."""
+    return TrainingResult(
+        at.best_step,
+        min(at.epoch + 1, config.epochs),
+        at.seconds,
+        at.examples / max(at.seconds, 1e-9),
+        [CurvePoint(point["step"], point["examples"], point["metrics"]) for point in at.curve],
+    )
+
+
 class _Run(Generic[BatchT]):
     """One run of descent: model, optimiser, progress and where they are kept."""
 
@@ -84,7 +96,7 @@ class _Run(Generic[BatchT]):
         self.model = task.model
         self.steps_per_epoch = task.steps_per_epoch
         self.optimiser = Optimiser(self.model, config, self.steps_per_epoch * config.epochs)
-        self.checkpoints = Checkpoints(run / "checkpoints")
+        self.checkpoints = Checkpoints(run / CHECKPOINTS_FOLDER)
         self.progress = Progress()
         if config.start_from is None:
             task.prepare()
@@ -111,14 +123,7 @@ class _Run(Generic[BatchT]):
             self.log.close()
         self.model.load_state_dict(load_tensors(self.run / BEST_FILE))
         self.model.eval()
-        epochs = min(at.epoch + 1, self.config.epochs)
-        return TrainingResult(
-            at.best_step,
-            epochs,
-            at.seconds,
-            at.examples / max(at.seconds, 1e-9),
-            [CurvePoint(point["step"], point["examples"], point["metrics"]) for point in at.curve],
-        )
+        return result_of(at, self.config)
 
     def _epoch(self, advance: Advance) -> None:
         """The rest of the epoch that `progress` stands in."""

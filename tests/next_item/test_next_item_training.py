@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 from next_item_worlds import DAY, cycling_log, sequences
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from plait.cli.app import register_commands
@@ -18,7 +19,7 @@ from plait.models.words import item_words
 from plait.pipelines.bench_next_item import exact_users
 from plait.pipelines.evaluate import evaluate_next_item
 from plait.pipelines.project import open_project
-from plait.pipelines.train import train_model
+from plait.pipelines.train import train_model, trained_so_far
 from plait.registry import Registry
 from plait.schema import Split
 from plait.training import NextItemTask, load_recipe_by_name, recipe_names, train_task
@@ -200,10 +201,37 @@ def test_the_table(root, tmp_path, monkeypatch):
     assert metric["low"] <= metric["value"] <= metric["high"]
     assert "sasrec-next.toml exact times ndcg@10" in content["metrics"]
     assert content["metrics"]["hstu-next.toml seeds"]["value"] == 2
-    more = ["--seeds", "1", "--seeds", "3", "--finished-only"]
+    more = ["--seeds", "1", "--seeds", "3", "--no-train"]
     result = CliRunner().invoke(register_commands(), [*arguments, *more])
     assert result.exit_code == 0, result.output
-    assert json.loads((tmp_path / "benchmarks" / "results" / "table.json").read_text())["seeds"] == [1]
+    content = json.loads((tmp_path / "benchmarks" / "results" / "table.json").read_text())
+    assert content["seeds"] == [1]
+    assert "PARTIAL" not in content["notes"]
+
+
+def test_a_run_that_has_not_ended_counts_with_its_best_weights(root, monkeypatch):
+    project, recipe, changes = open_project(root), overrides(root, "hstu-next"), {"training": {"epochs": 9}}
+    assert trained_so_far(project, recipe, "stopped", changes) is None
+    batches = NextItemTask.batches
+
+    def interrupted(self, epoch, first):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return batches(self, epoch, first)
+
+    monkeypatch.setattr(NextItemTask, "batches", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_model(
+            project, recipe, name="stopped", overrides=changes | {"training": {"epochs": 9, "evaluation_epochs": 1}}
+        )
+    changes["training"]["evaluation_epochs"] = 1
+    found = trained_so_far(project, recipe, "stopped", changes)
+    assert not found.finished
+    assert [point.step for point in found.result.curve] == [4, 8]
+    best = load_file(found.run / "best.safetensors")
+    assert torch.equal(found.model.state_dict()["item.weight"], best["item.weight"])
+    changes["training"]["epochs"] = 8
+    assert trained_so_far(project, recipe, "stopped", changes) is None
 
 
 def test_users_whose_times_are_exact(tmp_path):
