@@ -147,10 +147,11 @@ def trained_so_far(project: Project, recipe: str, name: str, overrides: Mapping[
     kind, path = model_kind(project, chosen), run / _RUN_FILE
     if not path.exists() or path.read_text(encoding="utf-8") != _identity(chosen, kind, None):
         return None
-    done, checkpoint = _finished(run), Checkpoints(run / CHECKPOINTS_FOLDER).load()
-    if done is None and (checkpoint is None or checkpoint[0].best_value is None):
+    done = _finished(run)
+    outcome = done or _unfinished(run, chosen)
+    if outcome is None:
         return None
-    result, version = done or (result_of(checkpoint[0], chosen.training), None)
+    result, version = outcome
     model = kind.build(chosen)
     model.load_state_dict(load_tensors(run / BEST_FILE))
     return TrainedModel(
@@ -209,6 +210,14 @@ def _finished(run: Path) -> tuple[TrainingResult, int | None] | None:
         return TrainingResult(**content["result"], curve=curve), content["version"]
     except (ValueError, TypeError, KeyError) as error:
         raise TrainingError(f"{path}: damaged ({error!r}); start anew with --no-resume") from error
+
+
+def _unfinished(run: Path, recipe: Recipe) -> tuple[TrainingResult, None] | None:
+    """What a run has come to at its last checkpoint; None before the first evaluation."""
+    checkpoint = Checkpoints(run / CHECKPOINTS_FOLDER).load()
+    if checkpoint is None or checkpoint[0].best_value is None:
+        return None
+    return result_of(checkpoint[0], recipe.training), None
 
 
 def _note(run: Path, result: TrainingResult, version: int | None) -> None:

@@ -2,7 +2,7 @@
 
 from plait.training.config import TrainingConfig
 from plait.training.loop import CurvePoint, TrainingResult, train_task
-from plait.training.next_item import NextItemTask, target_ranks
+from plait.training.next_item import NextItemTask, steps_per_epoch, target_ranks
 from plait.training.predict import Predictions, predict
 from plait.training.ranking import train
 from plait.training.recipe import Recipe, load_recipe_by_name, recipe_names
@@ -17,6 +17,7 @@ __all__ = [
     "load_recipe_by_name",
     "predict",
     "recipe_names",
+    "steps_per_epoch",
     "target_ranks",
     "train",
     "train_task",

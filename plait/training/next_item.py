@@ -57,7 +57,7 @@ class NextItemTask:
             raise TrainingError(
                 f"of {len(self._length_U)} users none has two events before what is held out; nothing to learn from"
             )
-        self.steps_per_epoch = -(-len(self._user_U) // config.batch_size)
+        self.steps_per_epoch = steps_per_epoch(sequences, config)
 
     def prepare(self) -> None:
         """Nothing: weights begin as they were drawn."""
@@ -103,6 +103,12 @@ class NextItemTask:
             begin_U, end_U = first_U + room_U, first_U + self._length_U[user_U]
         events, place_N = _events(self._sequences, begin_U, end_U - 1)
         return Transitions(events, torch.from_numpy(self._sequences.item_N[place_N + 1]).long())
+
+
+def steps_per_epoch(sequences: ItemSequences, config: TrainingConfig) -> int:
+    """Batches of users who have something to learn from."""
+    users = int((sequences.training_lengths(config.next_item.protocol) > 1).sum())
+    return -(-users // config.batch_size)
 
 
 def target_ranks(
