@@ -192,13 +192,13 @@ def _notes(
         "One held-out item per user, ranked in the whole catalogue, items seen before removed, ties against the model. "
         "Test items, unless the name says otherwise; epoch chosen by the validation item (recipes under the published "
         "protocol have none: last epoch). low and high: spread over seeds; with one seed, 95 % over resampled users. "
-        "epochs: after which the kept weights stood. step: of batch_size users, by the wall clock, whatever else the machine "
-        "did at the time."
+        "epochs: after which the kept weights stood. step: of batch_size users, by the wall clock, whatever else the "
+        "machine did at the time."
     ]
     if exact_U is not None:
         notes.append(
             f"exact times: the {int(exact_U.sum()):,} of {len(sequences.users):,} users whose last two times "
-            "are the log's own; other times were interpolated by whoever made this copy."
+            "are the log's own, as the flags say; the others' were filled in."
         )
     unfinished = [
         f"{recipe} seed {one.seed} ({one.trained.result.epochs} of at most {one.trained.recipe.training.epochs} epochs)"
