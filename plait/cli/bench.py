@@ -106,6 +106,43 @@ def bench_rank(
         typer.echo(f"written: {measured.path}")
 
 
+@bench.command("next-item")
+def bench_next_item(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    recipes: Annotated[list[str] | None, typer.Option(help="A recipe of the table; repeat for more.")] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of every recipe; repeat for more.")] = None,
+    exact_times: Annotated[
+        Path | None, typer.Option(help="Parquet, a flag per line of the log: is its time the log's own?")
+    ] = None,
+    train: Annotated[bool, typer.Option(help="Or else only measure what has been trained so far.")] = True,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "next_item",
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """Train next-item recipes with every seed and rank each user's held-out item in the whole catalogue.
+
+    A run that was trained before with the same recipe and data is used as it is; one that was interrupted goes on.
+
+    Example: plait bench next-item -w ./ml1m --recipes sasrec-next --recipes hstu-next --seeds 1 --seeds 2 --seeds 3
+    """
+    from plait.pipelines.bench_next_item import TableOptions, measure_next_item
+    from plait.pipelines.project import open_project
+
+    options = TableOptions(
+        recipes or ["sasrec-next", "hstu-next", "hstu-next-time"],
+        seeds or [1],
+        exact_times=exact_times,
+        train=train,
+        name=name,
+        write=write,
+    )
+    metrics, path = measure_next_item(open_project(workspace), options)
+    for label, metric in metrics.items():
+        typer.echo(f"{label:>48}  {metric.value:,.4g} {metric.unit}")
+    if path is not None:
+        typer.echo(f"written: {path}")
+
+
 @bench.command("report")
 def bench_report() -> None:
     """Render every result under benchmarks/results/ to one page, benchmarks/RESULTS.md.

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
-    from plait.evaluation import Estimate, Evaluation, Scores
+    from plait.evaluation import Estimate, Evaluation, RankingEvaluation, Scores
 
 
 def register(app: typer.Typer) -> None:
@@ -26,9 +27,12 @@ def evaluate(
         bool, typer.Option("--json", help="Print everything as JSON, each scenario x objective too.")
     ] = False,
 ) -> None:
-    """Measure a model: AUC, GAUC, logloss, normalised entropy, PCOC and ECE, with intervals over users.
+    """Measure a model, with intervals over users.
 
-    Only mature labels count. In a simulated world the oracle (the true probabilities) is measured beside the model.
+    A ranker: AUC, GAUC, logloss, normalised entropy, PCOC and ECE. Only mature labels count. In a simulated world the
+    oracle (the true probabilities) is measured beside the model.
+
+    A next-item model: HR, NDCG and MRR of each user's held-out item in the whole catalogue, items seen before removed.
 
     Example: plait evaluate dnn -w ./demo --by-scenario
     """
@@ -36,11 +40,18 @@ def evaluate(
 
     from rich.console import Console
 
-    from plait.pipelines.evaluate import evaluate_model, evaluate_oracle
+    from plait.pipelines.evaluate import evaluate_model, evaluate_next_item, evaluate_oracle, is_next_item
     from plait.pipelines.project import open_project
     from plait.schema import Split
 
     project = open_project(workspace)
+    if is_next_item(project, model):
+        ranked = evaluate_next_item(project, model, split=Split(split), bootstrap=bootstrap)
+        if as_json:
+            typer.echo(json.dumps(ranked.to_json(), ensure_ascii=False))
+        else:
+            _print_ranking(Console(), f"[bold]{model}[/] on the {split} items of {ranked.users:,} users", ranked)
+        return
     evaluation = evaluate_model(project, model, split=Split(split), bootstrap=bootstrap)
     oracle = evaluate_oracle(project, split=Split(split), bootstrap=0)
     if as_json:
@@ -53,6 +64,15 @@ def evaluate(
     for gap in evaluation.undefined[:5]:
         where = f"{gap.scenario} x {gap.objective}" if gap.scenario else gap.objective
         console.print(f"[dim]undefined: {', '.join(gap.metrics)} of {where}: {gap.reason}[/]")
+
+
+def _print_ranking(console: "Console", title: str, ranked: "RankingEvaluation") -> None:
+    from rich.table import Table
+
+    console.print(title)
+    table = Table(*ranked.metrics, box=None)
+    table.add_row(*(_with_interval(estimate) for estimate in ranked.metrics.values()))
+    console.print(table)
 
 
 def _table(evaluation: "Evaluation", oracle: "Evaluation | None", *, by_scenario: bool) -> "Table":

@@ -1,4 +1,4 @@
-"""`plait train`: a ranker from a recipe."""
+"""`plait train`: a model from a recipe."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="popularity, lr, dnn, hstu, a model under [models] of plait.toml, or a .toml file.")
+        str, typer.Argument(help="dnn, hstu, hstu-next, ...; a model under [models] of plait.toml; or a .toml file.")
     ],
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
     name: Annotated[str | None, typer.Option(help="What to call the model; the recipe's name if left out.")] = None,
@@ -22,7 +22,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with (or reuse) the run of that name if it is the same.")] = True,
 ) -> None:
-    """Train a ranker on the workspace's samples and register its best weights.
+    """Train a model on the workspace's data and register its best weights: a ranker, or a next-item model.
 
     What it needs (clean tables, samples, codes) is built first unless it is there. Ctrl-C writes a checkpoint; after
     that or after a kill, the same command goes on and ends in the same weights.
@@ -39,15 +39,16 @@ def train(
     trained = train_model(
         open_project(workspace), recipe, name=name, overrides=parse_overrides(settings or []), resume=resume
     )
-    table = Table("step", "exposures", "valid logloss", "valid auc", box=None)
+    names = list(trained.result.curve[0].metrics)
+    table = Table("step", "examples", *(f"valid {name}" for name in names), box=None)
     for column in table.columns:
         column.justify = "right"
     for point in trained.result.curve:
         best = "[bold]" if point.step == trained.result.best_step else ""
-        table.add_row(f"{best}{point.step}", f"{point.exposures:,}", f"{point.logloss:.4f}", f"{point.auc:.4f}")
+        table.add_row(f"{best}{point.step}", f"{point.examples:,}", *(f"{point.metrics[name]:.4f}" for name in names))
     console = Console()
     console.print(table)
     result = trained.result
     seen = "trained before with this recipe and data, in" if trained.reused else "trained in"
-    console.print(f"{trained.reference}: {seen} {result.seconds:.1f} s ({result.exposures_per_s:,.0f} exposures/s)")
+    console.print(f"{trained.reference}: {seen} {result.seconds:.1f} s ({result.examples_per_s:,.0f} examples/s)")
     console.print(f"next: plait evaluate {trained.name} -w {workspace}    log: {trained.run}/log.jsonl")

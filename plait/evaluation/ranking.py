@@ -32,8 +32,8 @@ def ranks_from_scores(
     """
     if np.isnan(target_B).any() or np.isnan(scores_BV).any():
         raise DataError("ranks_from_scores: some scores are NaN, expected numbers; look for the step that made them")
-    higher_B = (scores_BV > target_B[:, None]).sum(axis=1)
-    same_B = ((scores_BV == target_B[:, None]) & np.isfinite(scores_BV)).sum(axis=1)
+    higher_B = np.count_nonzero(scores_BV > target_B[:, None], axis=1)
+    same_B = np.count_nonzero((scores_BV == target_B[:, None]) & np.isfinite(scores_BV), axis=1)
     return np.asarray(1 + higher_B + same_B * (1.0 if ties == "worst" else 0.5), np.float64)
 
 

@@ -6,14 +6,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from plait.features.spec import FeatureSpec
-from plait.models.config import DnnConfig, HstuConfig, LinearConfig, ModelConfig, PopularityConfig
+from plait.models.config import DnnConfig, HstuConfig, LinearConfig, PopularityConfig, RankerConfig
 from plait.models.dnn import DnnRanker
 from plait.models.hstu import HstuRanker
 from plait.models.linear import LinearRanker
 from plait.models.popularity import Popularity
 
 
-def build_model(config: ModelConfig, spec: FeatureSpec, item_fields_VI: NDArray[np.int32]) -> nn.Module:
+def build_model(config: RankerConfig, spec: FeatureSpec, item_fields_VI: NDArray[np.int32]) -> nn.Module:
     """An untrained ranker: `forward(batch) -> logits_BT`; see `plait.models.ranker.Ranker`.
 
     Weights are drawn from PyTorch's global generator: seed it first.

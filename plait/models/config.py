@@ -76,13 +76,45 @@ class HstuConfig(TrunkConfig):
     sequence: SequenceConfig = SequenceConfig()
 
 
-ModelConfig = PopularityConfig | LinearConfig | DnnConfig | HstuConfig
+class NextItemConfig(Settings):
+    """A next-item model: one state per event, one vector per item of the catalogue."""
+
+    family: Literal["next-item"] = "next-item"
+    encoder: Literal["hstu", "sasrec"] = "hstu"
+    """What makes states of tokens."""
+    width: int = Field(50, ge=1)
+    """Width of items, tokens and states."""
+    heads: int = Field(1, ge=1)
+    head_width: int = Field(50, ge=1)
+    """HSTU: width of a head's queries, keys, values and gates. SASRec's heads share `width`."""
+    hidden: int = Field(50, ge=1)
+    """SASRec: width of the feed-forward layers."""
+    blocks: int = Field(2, ge=1)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Share of tokens' and layers' activations that is dropped in training."""
+    max_events: int = Field(200, ge=1)
+    """The longest sequence; of longer ones the last events are taken."""
+    time_bias: bool = True
+    """HSTU: weigh pairs of events by the time between them; False where the log's times mean nothing."""
+    request_time: bool = False
+    """HSTU: rows look back from the time at which the next item is asked for, instead of from their own event's."""
+    actions: bool = False
+    """Tokens say what was done (and in which bucket its value lies), not only with which item."""
+    item_text: bool = False
+    """Item vectors also know the words of the items' text and category columns."""
+    temperature: float = Field(0.05, gt=0)
+    """T: a score is the cosine of state and item, divided by T."""
+
+
+RankerConfig = PopularityConfig | LinearConfig | DnnConfig | HstuConfig
+ModelConfig = RankerConfig | NextItemConfig
 
 FAMILIES: dict[str, type[ModelConfig]] = {
     "popularity": PopularityConfig,
     "lr": LinearConfig,
     "dnn": DnnConfig,
     "hstu": HstuConfig,
+    "next-item": NextItemConfig,
 }
 """Every model family by the name that a recipe gives it."""
 

@@ -16,6 +16,9 @@ class HeadInputs(NamedTuple):
 
     categorical_KF: Tensor
     numeric_KG: Tensor
+    bag_KP: Tensor
+    token_offsets_J1: Tensor
+    token_codes_N: Tensor
     scenario_K: Tensor
     time_K: Tensor
     history_item_L: Tensor
@@ -38,6 +41,9 @@ class HeadInputs(NamedTuple):
         return cls(
             categorical_KF=batch.categorical_BF,
             numeric_KG=batch.numeric_BG,
+            bag_KP=batch.bag_BP,
+            token_offsets_J1=batch.token_offsets_J1,
+            token_codes_N=batch.token_codes_N,
             scenario_K=batch.scenario_B,
             time_K=batch.time_B,
             history_item_L=batch.history_item_N[seen],
@@ -102,6 +108,9 @@ def _as_batch(given: HeadInputs) -> Batch:
     return Batch(
         categorical_BF=given.categorical_KF,
         numeric_BG=given.numeric_KG,
+        bag_BP=given.bag_KP,
+        token_offsets_J1=given.token_offsets_J1,
+        token_codes_N=given.token_codes_N,
         scenario_B=given.scenario_K,
         time_B=given.time_K,
         user_B=zeros_K,

@@ -1,4 +1,4 @@
-"""Trained rankers from the registry; what serving and evaluation share."""
+"""Trained models from the registry; what serving and evaluation share."""
 
 import json
 from typing import Any
@@ -11,7 +11,8 @@ from torch import nn
 from plait.errors import ArtifactError
 from plait.features.spec import FeatureSpec
 from plait.models.builder import build_model
-from plait.models.config import ModelConfig, parse_model
+from plait.models.config import ModelConfig, NextItemConfig, RankerConfig, parse_model
+from plait.models.next_item import ItemWords, NextItemModel
 from plait.registry import RegisteredModel
 
 WEIGHTS_FILE = "model.safetensors"
@@ -20,40 +21,77 @@ MODEL_FILE = "model.json"
 SPEC_FILE = "spec.json"
 
 
+def describe_model(registered: RegisteredModel) -> dict[str, Any]:
+    """What `model.json` says: the recipe it was trained by (`model`, `training`) and sizes that follow from the data.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
+    try:
+        described: dict[str, Any] = json.loads(registered.file(MODEL_FILE).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _unfit(registered, error) from error
+    return described
+
+
 def load_model(registered: RegisteredModel) -> nn.Module:
     """The ranker, in evaluation mode; see `plait.models.ranker.Ranker`.
 
     Weights, sizes and specification come from the registered files alone: no code, path or class is named in them.
 
     Raises:
-        ArtifactError: a file is missing or does not fit the others.
+        ArtifactError: a file is missing or does not fit the others, or it is no ranker.
     """
-    spec = load_spec(registered)
     try:
         config = load_config(registered)
-        items_VI = torch.zeros(*_described(registered)["item_fields_shape"], dtype=torch.int32).numpy()
-        model = build_model(config, spec, items_VI)
+        items_VI = torch.zeros(*describe_model(registered)["item_fields_shape"], dtype=torch.int32).numpy()
+        model = build_model(config, load_spec(registered), items_VI)
         model.load_state_dict(load_file(registered.file(WEIGHTS_FILE)))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ArtifactError(
-            f"{registered.reference}: its files do not fit each other ({error}); train again"
-        ) from error
+        raise _unfit(registered, error) from error
     return model.eval().requires_grad_(requires_grad=False)
 
 
-def load_config(registered: RegisteredModel) -> ModelConfig:
+def load_config(registered: RegisteredModel) -> RankerConfig:
     """Family and sizes of the ranker.
 
     Raises:
-        ArtifactError: the file is missing.
+        ArtifactError: the file is missing, or it is no ranker.
         ConfigError: a value does not fit the family.
     """
-    return parse_model(_described(registered)["model"], f"{registered.reference} {MODEL_FILE}")
+    config: ModelConfig = parse_model(describe_model(registered)["model"], f"{registered.reference} {MODEL_FILE}")
+    if isinstance(config, NextItemConfig):
+        raise ArtifactError(f"{registered.reference} is a next-item model, expected a ranker; name another model")
+    return config
 
 
-def _described(registered: RegisteredModel) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads(registered.file(MODEL_FILE).read_text(encoding="utf-8"))
-    return described
+def load_next_item_model(registered: RegisteredModel) -> NextItemModel:
+    """The next-item model, in evaluation mode.
+
+    Raises:
+        ArtifactError: a file is missing or does not fit the others, or it is no next-item model.
+    """
+    described = describe_model(registered)
+    try:
+        config = parse_model(described["model"], f"{registered.reference} {MODEL_FILE}")
+        if not isinstance(config, NextItemConfig):
+            raise ArtifactError(f"{registered.reference} is a ranker, expected a next-item model; name another model")
+        weights = load_file(registered.file(WEIGHTS_FILE))
+        words = _words(weights) if config.item_text else None
+        model = NextItemModel(config, described["items"], described["actions"], words)
+        model.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise _unfit(registered, error) from error
+    return model.eval().requires_grad_(requires_grad=False)
+
+
+def _words(weights: dict[str, torch.Tensor]) -> ItemWords:
+    """The items' words, which lie beside the weights."""
+    return ItemWords(weights["words.offsets_V"], weights["words.word_M"], len(weights["words.bag.weight"]))
+
+
+def _unfit(registered: RegisteredModel, error: Exception) -> ArtifactError:
+    return ArtifactError(f"{registered.reference}: its files do not fit each other ({error}); train again")
 
 
 def load_spec(registered: RegisteredModel) -> FeatureSpec:

@@ -110,7 +110,7 @@ def _rows(ladder: Ladder) -> Iterator[LadderRow]:
 
 def _curves(ladder: Ladder) -> Iterator[LearningCurve]:
     for one in ladder.rungs:
-        points = tuple(CurvePoint(point.exposures, point.logloss, point.auc) for point in one.curve)
+        points = tuple(CurvePoint(point.examples, point.logloss, point.auc) for point in one.curve)
         if len(points) > 1:
             yield LearningCurve(one.rung.name, points)
 

@@ -1,16 +1,60 @@
 """The evaluation stage: a registered model on one split of its workspace."""
 
+from pathlib import Path
+
+from plait.data.item_sequences import ItemSequences
 from plait.errors import ArtifactError
-from plait.evaluation import Evaluation
+from plait.evaluation import Evaluation, RankingEvaluation, evaluate_ranking
 from plait.features.dataset import EncodedDataset
-from plait.models.loading import load_model
+from plait.models.config import NextItemConfig
+from plait.models.loading import describe_model, load_model, load_next_item_model
 from plait.pipelines.encode import encoded_dataset
+from plait.pipelines.item_sequences import item_sequences
 from plait.pipelines.measure import measure
 from plait.pipelines.oracle import measure_oracle
 from plait.pipelines.project import Project
 from plait.registry import RegisteredModel, Registry
 from plait.schema import Split
-from plait.training import predict
+from plait.training import predict, target_ranks
+from plait.training.recipe import parse_recipe
+
+NEXT_ITEM_CUTS = (1, 10, 50, 200)
+"""Places that next-item metrics are cut at."""
+
+
+def is_next_item(project: Project, reference: str) -> bool:
+    """Whether a registered model predicts the next item (else it is a ranker).
+
+    Raises:
+        ArtifactError: there is no such model.
+    """
+    registered = Registry(project.hidden / "registry").resolve(reference)
+    return bool(describe_model(registered)["model"]["family"] == NextItemConfig().family)
+
+
+def evaluate_next_item(project: Project, reference: str, *, split: Split, bootstrap: int) -> RankingEvaluation:
+    """Measure a registered next-item model on the held-out items of one split, under the protocol of its training.
+
+    Args:
+        project: the opened workspace.
+        reference: `name`, `name@version` or `name@alias`.
+        split: valid or test.
+        bootstrap: resamples of users for the intervals; 0: none.
+
+    Raises:
+        ArtifactError: there is no such model, it is of another log, or its protocol has no such split.
+    """
+    registered = Registry(project.hidden / "registry").resolve(reference)
+    folder = item_sequences(project)
+    _check_same_data(registered, folder)
+    sequences, described = ItemSequences.open(folder), describe_model(registered)
+    recipe = parse_recipe({part: described[part] for part in ("model", "training")}, registered.reference)
+    protocol = recipe.training.next_item.protocol
+    cases = sequences.cases(protocol, split)
+    if not len(cases):
+        raise ArtifactError(f"{registered.reference}: the protocol '{protocol}' holds out no {split} items; try test")
+    ranks_U = target_ranks(sequences, load_next_item_model(registered), cases)
+    return evaluate_ranking(ranks_U, cases.user_U, NEXT_ITEM_CUTS, bootstrap=bootstrap)
 
 
 def evaluate_model(project: Project, reference: str, *, split: Split, bootstrap: int) -> Evaluation:
@@ -27,7 +71,7 @@ def evaluate_model(project: Project, reference: str, *, split: Split, bootstrap:
     """
     registered = Registry(project.hidden / "registry").resolve(reference)
     encoded = encoded_dataset(project)
-    _check_same_data(registered, encoded.name)
+    _check_same_data(registered, encoded)
     dataset = EncodedDataset.open(encoded)
     predictions = predict(dataset, load_model(registered), split)
     return measure(dataset, predictions.rows, predictions.probabilities_BT, bootstrap=bootstrap)
@@ -39,10 +83,10 @@ def evaluate_oracle(project: Project, *, split: Split, bootstrap: int) -> Evalua
     return measure_oracle(project.root, dataset, split, bootstrap=bootstrap)
 
 
-def _check_same_data(registered: RegisteredModel, encoded: str) -> None:
+def _check_same_data(registered: RegisteredModel, data: Path) -> None:
     trained_on = registered.manifest.data_fingerprint
-    if trained_on != encoded:
+    if trained_on != data.name:
         raise ArtifactError(
             f"{registered.manifest.name}@{registered.version} was trained on data {trained_on}, the workspace now has "
-            f"{encoded}: codes may differ; train it again (plait train)"
+            f"{data.name}: codes may differ; train it again (plait train)"
         )

@@ -111,6 +111,9 @@ class Desk:
             FeatureBatch(
                 categorical_BF=codes_KF.astype(np.int32),
                 numeric_BG=numbers_KG,
+                bag_BP=np.zeros((candidates, 0), np.int64),
+                token_offsets_J1=np.zeros(1, np.int64),
+                token_codes_N=np.zeros(0, np.int32),
                 scenario_B=np.zeros(candidates, np.int32),
                 time_B=np.full(candidates, _NOW_MS),
                 user_B=np.zeros(candidates, np.int64),

@@ -1,4 +1,4 @@
-"""The training stage: a recipe and the encoded samples to a registered model."""
+"""The training stage: a recipe and the workspace's data to a registered model."""
 
 import json
 import math
@@ -13,19 +13,17 @@ from torch import nn
 
 from plait import seeding
 from plait.config import merge
-from plait.data.artifacts import fingerprint, fingerprint_files, write_atomically
+from plait.data.artifacts import write_atomically
 from plait.errors import TrainingError
-from plait.features.dataset import EncodedDataset
-from plait.models.builder import build_model
-from plait.models.loading import MODEL_FILE, SPEC_FILE, WEIGHTS_FILE
-from plait.pipelines.encode import encoded_dataset
+from plait.models.loading import WEIGHTS_FILE
+from plait.pipelines.model_kinds import ModelKind, model_kind
 from plait.pipelines.project import Project
 from plait.pipelines.results import git_commit
 from plait.registry import PRODUCTION, Registry
 from plait.telemetry import console
-from plait.training import CurvePoint, Recipe, TrainingResult, load_recipe_by_name, train
-from plait.training.checkpoint import load_tensors
-from plait.training.loop import BEST_FILE
+from plait.training import CurvePoint, Recipe, TrainingResult, load_recipe_by_name
+from plait.training.checkpoint import Checkpoints, load_tensors
+from plait.training.loop import BEST_FILE, CHECKPOINTS_FOLDER, result_of
 from plait.training.warm_start import start_from_weights
 
 _RUN_FILE = "run.json"
@@ -50,6 +48,8 @@ class TrainedModel:
     """The run had been finished before, with the same recipe and data."""
     seconds: float
     """Training time, that of the model it started from included."""
+    finished: bool = True
+    """False: the run goes on, and these are its best weights so far."""
 
     @property
     def reference(self) -> str:
@@ -87,24 +87,20 @@ def train_model(
     """
     chosen = workspace_recipe(project, recipe, overrides)
     name = name or Path(recipe).stem
-    encoded = encoded_dataset(project)
+    kind = model_kind(project, chosen)
     run = project.hidden / "runs" / name
     start = _train_start(project, chosen, starts or {}, resume=resume)
-    identity = {"recipe": chosen.to_dict(), "data": encoded.name}
-    if start is not None:
-        identity["start"] = start.recipe.to_dict()
-    _prepare(run, identity, resume=resume)
-    dataset = EncodedDataset.open(encoded)
+    _prepare(run, _identity(chosen, kind, start), resume=resume)
     torch.manual_seed(seeding.derive_seed(chosen.training.seed, "weights"))
-    model = build_model(chosen.model, dataset.spec, dataset.item_fields_VI)
+    model = kind.build(chosen)
     done = _finished(run)
     if done is None:
-        result, version = _train_in(run, dataset, model, chosen, start, resume=resume), None
+        result, version = _train_in(run, kind, model, chosen, start, resume=resume), None
     else:
         result, version = done
         model.load_state_dict(load_tensors(run / BEST_FILE))
     if register and version is None:
-        version = _register(project, run, chosen, encoded, result)
+        version = _register(project, run, chosen, kind, result)
         _note(run, result, version)
     return TrainedModel(
         name=name,
@@ -119,13 +115,13 @@ def train_model(
 
 
 def _train_in(
-    run: Path, dataset: EncodedDataset, model: nn.Module, recipe: Recipe, start: TrainedModel | None, *, resume: bool
+    run: Path, kind: ModelKind, model: nn.Module, recipe: Recipe, start: TrainedModel | None, *, resume: bool
 ) -> TrainingResult:
     """Train to the end; the folder then holds the best weights, the log and the result."""
     if start is not None:
         start_from_weights(model, start.model.state_dict(), freeze=recipe.training.freeze_start)
-    result = train(dataset, model, recipe.training, run, resume=resume)
-    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    result = kind.train(model, recipe.training, run, resume=resume)
+    shutil.rmtree(run / CHECKPOINTS_FOLDER, ignore_errors=True)
     _note(run, result, None)
     return result
 
@@ -138,6 +134,36 @@ def _train_start(project: Project, recipe: Recipe, starts: Mapping[str, str], *,
     name = starts.get(start, f"{Path(start).stem}-start-{seed}")
     return train_model(
         project, start, name=name, overrides={"training": {"seed": seed}}, register=False, resume=resume, starts=starts
+    )
+
+
+def trained_so_far(project: Project, recipe: str, name: str, overrides: Mapping[str, Any]) -> TrainedModel | None:
+    """What `train_model` with these arguments has come to, without training: for recipes that start from no other.
+
+    A run that has not ended counts with its best weights so far and `finished` False; None where there are none, or
+    where recipe or data have changed since.
+    """
+    chosen, run = workspace_recipe(project, recipe, overrides), project.hidden / "runs" / name
+    kind, path = model_kind(project, chosen), run / _RUN_FILE
+    if not path.exists() or path.read_text(encoding="utf-8") != _identity(chosen, kind, None):
+        return None
+    done = _finished(run)
+    outcome = done or _unfinished(run, chosen)
+    if outcome is None:
+        return None
+    result, version = outcome
+    model = kind.build(chosen)
+    model.load_state_dict(load_tensors(run / BEST_FILE))
+    return TrainedModel(
+        name=name,
+        run=run,
+        model=model.eval(),
+        recipe=chosen,
+        result=result,
+        version=version,
+        reused=True,
+        seconds=result.seconds,
+        finished=done is not None,
     )
 
 
@@ -154,10 +180,17 @@ def workspace_recipe(project: Project, recipe: str, overrides: Mapping[str, Any]
     return load_recipe_by_name(settings.recipe, project.root, merge(settings.overrides, values))
 
 
-def _prepare(run: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
+def _identity(recipe: Recipe, kind: ModelKind, start: TrainedModel | None) -> str:
+    """What makes two runs the same: recipe, data, and the recipe that it starts from."""
+    identity = {"recipe": recipe.to_dict(), "data": kind.data.name}
+    if start is not None:
+        identity["start"] = start.recipe.to_dict()
+    return json.dumps(identity, indent=1, ensure_ascii=False, sort_keys=True)
+
+
+def _prepare(run: Path, text: str, *, resume: bool) -> None:
     """Empty the run's folder unless it holds a run of the same recipe and data that may go on."""
     path = run / _RUN_FILE
-    text = json.dumps(identity, indent=1, ensure_ascii=False, sort_keys=True)
     if path.exists() and resume and path.read_text(encoding="utf-8") == text:
         return
     if path.exists():
@@ -179,31 +212,33 @@ def _finished(run: Path) -> tuple[TrainingResult, int | None] | None:
         raise TrainingError(f"{path}: damaged ({error!r}); start anew with --no-resume") from error
 
 
+def _unfinished(run: Path, recipe: Recipe) -> tuple[TrainingResult, None] | None:
+    """What a run has come to at its last checkpoint; None before the first evaluation."""
+    checkpoint = Checkpoints(run / CHECKPOINTS_FOLDER).load()
+    if checkpoint is None or checkpoint[0].best_value is None:
+        return None
+    return result_of(checkpoint[0], recipe.training), None
+
+
 def _note(run: Path, result: TrainingResult, version: int | None) -> None:
     write_atomically(run / _RESULT_FILE, json.dumps({"result": asdict(result), "version": version}, indent=1))
 
 
-def _register(project: Project, run: Path, recipe: Recipe, encoded: Path, result: TrainingResult) -> int:
+def _register(project: Project, run: Path, recipe: Recipe, kind: ModelKind, result: TrainingResult) -> int:
     """Put the run's best weights in the registry; the first version of a name becomes its `production`."""
-    name, dataset = run.name, EncodedDataset.open(encoded)
-    described = recipe.to_dict() | {"item_fields_shape": list(dataset.item_fields_VI.shape)}
-    write_atomically(run / MODEL_FILE, json.dumps(described, indent=1, ensure_ascii=False))
-    write_atomically(run / SPEC_FILE, dataset.spec.to_json())
     best = next(point for point in reversed(result.curve) if point.step == result.best_step)
     manifest = {
-        "data_fingerprint": encoded.name,
+        "data_fingerprint": kind.data.name,
         "config": recipe.to_dict(),
-        "metrics": {key: value for key in ("auc", "logloss") if math.isfinite(value := getattr(best, key))},
+        "metrics": {key: value for key, value in sorted(best.metrics.items()) if math.isfinite(value)},
         "commit": git_commit(),
         "measured_on": "validation window",
-        "spec_fingerprint": fingerprint({"spec": dataset.spec.to_json()}),
-        "vocabulary_fingerprint": fingerprint_files((encoded / "vocabularies").glob("*.parquet")),
+        **kind.fingerprints(),
         "training": {key: value for key, value in asdict(result).items() if key != "curve"},
         "simulated": project.workspace.simulated,
     }
     registry = Registry(project.hidden / "registry")
-    files = {WEIGHTS_FILE: run / BEST_FILE, MODEL_FILE: run / MODEL_FILE, SPEC_FILE: run / SPEC_FILE}
-    version = registry.register(name, files, manifest)
-    if PRODUCTION not in registry.aliases(name):
-        registry.set_alias(name, PRODUCTION, version)
+    version = registry.register(run.name, {WEIGHTS_FILE: run / BEST_FILE, **kind.describe(recipe, run)}, manifest)
+    if PRODUCTION not in registry.aliases(run.name):
+        registry.set_alias(run.name, PRODUCTION, version)
     return version

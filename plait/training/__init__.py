@@ -1,12 +1,15 @@
-"""One training loop for every ranker: optimisers, checkpoints, exact resume, early stopping, predictions."""
+"""One training loop for every model: optimisers, checkpoints, exact resume, early stopping, predictions."""
 
 from plait.training.config import TrainingConfig
-from plait.training.loop import CurvePoint, TrainingResult, train
+from plait.training.loop import CurvePoint, TrainingResult, train_task
+from plait.training.next_item import NextItemTask, steps_per_epoch, target_ranks
 from plait.training.predict import Predictions, predict
+from plait.training.ranking import train
 from plait.training.recipe import Recipe, load_recipe_by_name, recipe_names
 
 __all__ = [
     "CurvePoint",
+    "NextItemTask",
     "Predictions",
     "Recipe",
     "TrainingConfig",
@@ -14,5 +17,8 @@ __all__ = [
     "load_recipe_by_name",
     "predict",
     "recipe_names",
+    "steps_per_epoch",
+    "target_ranks",
     "train",
+    "train_task",
 ]

@@ -28,7 +28,7 @@ class Progress:
     """Batches of this epoch that are done."""
     step: int = 0
     """Optimiser steps since the beginning."""
-    exposures: int = 0
+    examples: int = 0
     seconds: float = 0.0
     """Time spent training (evaluation apart)."""
     best_value: float | None = None
@@ -39,7 +39,7 @@ class Progress:
     interval_loss: float = 0.0
     """Sum of the losses since the last line of the log."""
     interval_steps: int = 0
-    curve: list[dict[str, float]] = field(default_factory=list)
+    curve: list[dict[str, Any]] = field(default_factory=list)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -5,6 +5,21 @@ from typing import Literal
 from pydantic import Field
 
 from plait.config import Settings
+from plait.data.item_sequences import Protocol
+
+
+class NextItemTraining(Settings):
+    """A recipe's `[training.next_item]` table: what next-item models learn from, and how."""
+
+    protocol: Protocol = "validation"
+    """What is held out: the last two events of each user (validation, then test), or the last one only, as published;
+    then nothing is left to choose an epoch by, and the last weights count."""
+    loss: Literal["sampled", "full"] = "sampled"
+    """Softmax against drawn negatives, or against the whole catalogue."""
+    negatives: int = Field(128, ge=1)
+    """Uniform negatives of each event under the sampled loss; one that is the target is left out."""
+    window: Literal["last", "any"] = "last"
+    """Which events of a user with more than `max_events` an epoch takes: the last, or a stretch drawn anew."""
 
 
 class TrainingConfig(Settings):
@@ -19,7 +34,7 @@ class TrainingConfig(Settings):
     epochs: int = Field(3, ge=1)
     """Passes over the training window, at most."""
     batch_size: int = Field(1024, ge=1)
-    """Exposures a step; in the user layout, at most."""
+    """Exposures a step; in the user layout, at most. Next-item models: users a step."""
     batch_events: int = Field(16_384, ge=1)
     """In the user layout: the most events a step takes, padding included."""
     learning_rate: float = Field(1e-3, gt=0)
@@ -29,6 +44,8 @@ class TrainingConfig(Settings):
     """Of everything but embedding tables; decoupled (AdamW)."""
     embedding_l2: float = Field(0.0, ge=0)
     """Added to the gradient of the rows that a step uses, times the row: keeps rare codes near zero."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's decay of gradient mean and square."""
     warmup_steps: int = Field(0, ge=0)
     """Over this many steps the learning rates grow from zero."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -37,13 +54,17 @@ class TrainingConfig(Settings):
     """The largest gradient norm of everything but embedding tables."""
     objective_weights: dict[str, float] = {}
     """Weights of the objectives in the loss; 1 where none is given."""
-    metric: Literal["logloss", "auc"] = "logloss"
-    """What the validation window judges by: mean over objectives."""
+    metric: Literal["logloss", "auc", "hr@10", "ndcg@10"] = "logloss"
+    """What the validation window judges by: the mean over objectives of one of the first two; next-item models: one of
+    the last two."""
     evaluations_per_epoch: int = Field(1, ge=1)
+    evaluation_epochs: int = Field(1, ge=1)
+    """Only every so many epochs (and the last) are evaluated."""
     patience: int = Field(2, ge=1)
     """Training stops after this many evaluations without a better one; the best weights are kept."""
     validation_exposures: int = Field(200_000, ge=1)
     """About how many exposures of the validation window (those of whole users, drawn by seed) are used."""
+    next_item: NextItemTraining = NextItemTraining()
     checkpoint_minutes: float = Field(5.0, gt=0)
     """A checkpoint is written this often, and at every evaluation."""
     checkpoint_steps: int | None = Field(None, ge=1)

@@ -83,7 +83,7 @@ class Optimiser:
         self._adam = torch.optim.AdamW(
             list(self._dense.values()),
             lr=config.learning_rate,
-            betas=_BETAS,
+            betas=config.betas,
             eps=_EPSILON,
             weight_decay=config.weight_decay,
             fused=True,

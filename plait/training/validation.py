@@ -1,4 +1,4 @@
-"""What a validation window says about a model: one number to make small, and those that people read."""
+"""What a validation window says about a model: log-loss and AUC."""
 
 import numpy as np
 
@@ -21,9 +21,3 @@ def validation_metrics(predictions: Predictions) -> dict[str, float]:
         "logloss": float(np.mean(losses)) if losses else float("nan"),
         "auc": float(np.mean(areas)) if areas else float("nan"),
     }
-
-
-def to_minimise(metrics: dict[str, float], metric: str) -> float:
-    """The metric as a number to make small; infinite where it is undefined."""
-    value = -metrics[metric] if metric == "auc" else metrics[metric]
-    return value if np.isfinite(value) else float("inf")

@@ -10,7 +10,7 @@ from plait.errors import ConfigError
 from plait.features.batch import FeatureBatch
 from plait.models.batch import Batch
 from plait.models.builder import build_model
-from plait.models.config import FAMILIES, parse_model
+from plait.models.config import parse_model
 from plait.models.ranker import Ranker
 from plait.testing.batches import random_batch, random_item_fields, small_spec
 
@@ -115,7 +115,7 @@ def leak(model: torch.nn.Module, *, seeds: range, users: int, exposures: int) ->
 
 
 @pytest.mark.parametrize("layout", ["user", "impression"])
-@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize("family", list(SIZES))
 def test_the_future_changes_no_logit(family, layout):
     users, exposures = (5, 6) if layout == "user" else (20, 1)
     assert leak(ranker(family), seeds=range(8), users=users, exposures=exposures) <= 1e-5
@@ -136,7 +136,7 @@ def test_the_past_does_change_logits(family):
     assert (moved_B[features.before_B == 0] == 0).all()
 
 
-@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize("family", list(SIZES))
 @pytest.mark.parametrize("seed", range(5))
 def test_layouts_agree(family, seed):
     """Histories within one pass: whole users and single exposures give the same logits."""
@@ -146,7 +146,7 @@ def test_layouts_agree(family, seed):
     np.testing.assert_allclose(logits(model, impressions(features, 16)), whole_BT, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize("family", list(SIZES))
 def test_company_and_padding_change_nothing(family):
     """A user alone and beside users with longer histories."""
     features = random_batch(SPEC, ITEM_FIELDS, users=8, exposures_per_user=3, seed=2, max_history=40)
@@ -157,7 +157,7 @@ def test_company_and_padding_change_nothing(family):
         np.testing.assert_allclose(logits(model, only(features, chosen_B)), together_BT[chosen_B], atol=1e-5)
 
 
-@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize("family", list(SIZES))
 def test_candidates_of_a_request_are_independent(family):
     """K candidates share one window: each has the logits that it has alone."""
     features = random_batch(SPEC, ITEM_FIELDS, users=1, exposures_per_user=12, seed=5, max_history=30)
@@ -174,7 +174,7 @@ def test_candidates_of_a_request_are_independent(family):
         np.testing.assert_allclose(alone_BT[0], together_BT[index], atol=1e-5)
 
 
-@pytest.mark.parametrize("family", list(FAMILIES))
+@pytest.mark.parametrize("family", list(SIZES))
 def test_no_history_at_all(family):
     features = random_batch(SPEC, ITEM_FIELDS, users=3, exposures_per_user=2, seed=1, max_history=0)
     assert len(features.history_time_N) == 0

@@ -51,8 +51,12 @@ def whole_user(events, seed=5):
 def request(features, before):
     """The items as candidates of one request after `before` events: the batch, and the events of its pass."""
     shared = [*SPEC.columns("user"), *SPEC.columns("context")]
-    codes_BF, numbers_BG = features.categorical_BF.copy(), features.numeric_BG.copy()
+    lists = [*SPEC.multi_columns("user"), *SPEC.multi_columns("context")]
+    codes_BF, numbers_BG, bag_BP = (
+        array.copy() for array in (features.categorical_BF, features.numeric_BG, features.bag_BP)
+    )
     codes_BF[:, shared] = codes_BF[0, shared]
+    bag_BP[:, lists] = bag_BP[0, lists]
     numbers = [
         SPEC.numbers.index(number) for number in SPEC.numbers if number.name in ("activity", "history.events.1h")
     ]
@@ -64,6 +68,7 @@ def request(features, before):
         features,
         categorical_BF=codes_BF,
         numeric_BG=numbers_BG,
+        bag_BP=bag_BP,
         before_B=np.full(rows, len(events)),
         time_B=np.full(rows, last_ms + 60_000),
         history_offsets_U1=np.array([0, len(events)]),

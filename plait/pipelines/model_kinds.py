@@ -1,0 +1,111 @@
+"""What differs between kinds of models on their way from the workspace to the registry."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import nn
+
+from plait.data.artifacts import fingerprint, fingerprint_files, write_atomically
+from plait.data.item_sequences import ITEMS_FILE, ItemSequences
+from plait.features.dataset import EncodedDataset
+from plait.models.builder import build_model
+from plait.models.config import NextItemConfig
+from plait.models.loading import MODEL_FILE, SPEC_FILE
+from plait.models.next_item import NextItemModel
+from plait.models.words import item_words
+from plait.pipelines.encode import encoded_dataset
+from plait.pipelines.item_sequences import item_sequences
+from plait.pipelines.project import Project
+from plait.training import NextItemTask, Recipe, TrainingConfig, TrainingResult, train, train_task
+
+
+class ModelKind(Protocol):
+    """One kind of models, with the workspace's data for it."""
+
+    @property
+    def data(self) -> Path:
+        """The derived data that it is trained on; its name is the data's fingerprint."""
+
+    def build(self, recipe: Recipe) -> nn.Module:
+        """An untrained model; its weights come from PyTorch's global generator."""
+
+    def train(self, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool) -> TrainingResult:
+        """Train it; the best weights are in it afterwards."""
+
+    def describe(self, recipe: Recipe, run: Path) -> dict[str, Path]:
+        """The files that tell what the weights are of, by their name in the registry; some are written to `run`."""
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """What else of the data the manifest names."""
+
+
+def model_kind(project: Project, recipe: Recipe) -> ModelKind:
+    """The kind of a recipe's model; what it is trained on is made now unless it is there."""
+    if isinstance(recipe.model, NextItemConfig):
+        return NextItemKind(item_sequences(project))
+    return RankerKind(encoded_dataset(project))
+
+
+class RankerKind:
+    """Rankers, on encoded samples."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self._dataset = EncodedDataset.open(data)
+
+    def build(self, recipe: Recipe) -> nn.Module:
+        """The ranker that the recipe sizes."""
+        if isinstance(recipe.model, NextItemConfig):
+            raise TypeError(f"{recipe.model.family} is no ranker")
+        return build_model(recipe.model, self._dataset.spec, self._dataset.item_fields_VI)
+
+    def train(self, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool) -> TrainingResult:
+        """Descent, or one pass for a model that counts."""
+        return train(self._dataset, model, config, run, resume=resume)
+
+    def describe(self, recipe: Recipe, run: Path) -> dict[str, Path]:
+        """Recipe and specification."""
+        described = recipe.to_dict() | {"item_fields_shape": list(self._dataset.item_fields_VI.shape)}
+        write_atomically(run / MODEL_FILE, json.dumps(described, indent=1, ensure_ascii=False))
+        write_atomically(run / SPEC_FILE, self._dataset.spec.to_json())
+        return {MODEL_FILE: run / MODEL_FILE, SPEC_FILE: run / SPEC_FILE}
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """Of specification and vocabularies."""
+        return {
+            "spec_fingerprint": fingerprint({"spec": self._dataset.spec.to_json()}),
+            "vocabulary_fingerprint": fingerprint_files((self.data / "vocabularies").glob("*.parquet")),
+        }
+
+
+class NextItemKind:
+    """Next-item models, on item sequences."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self._sequences = ItemSequences.open(data)
+
+    def build(self, recipe: Recipe) -> NextItemModel:
+        """The model that the recipe sizes, for the catalogue and actions of the log."""
+        if not isinstance(recipe.model, NextItemConfig):
+            raise TypeError(f"{recipe.model.family} is no next-item model")
+        words = item_words(self._sequences.items) if recipe.model.item_text else None
+        return NextItemModel(recipe.model, len(self._sequences.items), self._sequences.actions, words)
+
+    def train(self, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool) -> TrainingResult:
+        """Descent on the next item of every event."""
+        if not isinstance(model, NextItemModel):
+            raise TypeError(f"{type(model).__name__} is no next-item model")
+        return train_task(NextItemTask(self._sequences, model, config), config, run, resume=resume)
+
+    def describe(self, recipe: Recipe, run: Path) -> dict[str, Path]:
+        """Recipe, sizes of the catalogue, and the catalogue: which item each row is."""
+        sizes: dict[str, Any] = {"items": len(self._sequences.items), "actions": self._sequences.actions}
+        write_atomically(run / MODEL_FILE, json.dumps(recipe.to_dict() | sizes, indent=1, ensure_ascii=False))
+        return {MODEL_FILE: run / MODEL_FILE, ITEMS_FILE: self.data / ITEMS_FILE}
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """Of the catalogue."""
+        return {"vocabulary_fingerprint": fingerprint_files([self.data / ITEMS_FILE])}
