@@ -1,8 +1,8 @@
 """Typed sizes of every model family: only numbers."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from plait.config import Settings, nearest, parse_settings
 from plait.errors import ConfigError
@@ -44,6 +44,23 @@ class SequenceConfig(Settings):
     """Share of the gated attention output that is dropped in training."""
     max_events: int = Field(256, ge=2)
     """The longest history in one pass; longer ones are cut to their last `max_events / 2` to `max_events` events."""
+    hidden: list[int] = Field([128, 64], min_length=1)
+    """Widths of the MLP over user state, candidate, context and long memory."""
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width is {self.width}, expected a multiple of heads = {self.heads}")
+        return self
+
+
+class MemoryConfig(Settings):
+    """Sums over the long history, by time and by what events have in common with the candidate."""
+
+    events: int = Field(1024, ge=1)
+    """How many of the last events before an exposure it looks at."""
+    channels: int = Field(12, ge=1)
+    """How many ways of weighing events by their time it learns."""
 
 
 class TrunkConfig(Settings):
@@ -74,6 +91,7 @@ class HstuConfig(TrunkConfig):
 
     family: Literal["hstu"] = "hstu"
     sequence: SequenceConfig = SequenceConfig()
+    memory: MemoryConfig = MemoryConfig()
 
 
 class NextItemConfig(Settings):

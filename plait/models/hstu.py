@@ -9,24 +9,26 @@ from plait.features.spec import FeatureSpec
 from plait.models.batch import Batch
 from plait.models.config import HstuConfig, SequenceConfig
 from plait.models.light_head import HstuHead, SequenceHead
+from plait.models.memory import LongMemory
 from plait.models.ranker import Layout
 from plait.models.tower import UserSummary, UserTower
 from plait.models.trunk import Head, Trunk, TrunkOutput
 from plait.nn.hstu import EventClock, HstuEncoder, HstuSizes
-from plait.nn.jagged import share_passes
+from plait.nn.jagged import pass_start, share_passes
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
 
 _ITEMS_AT_A_TIME = 4096
 
 
 class HstuRanker(nn.Module):
-    """The DNN, plus what the state of an HSTU over the whole sequence says about the candidate.
+    """The DNN, plus what the state of an HSTU and the long memory say about the candidate.
 
-        logits = dnn(x) + W mlp([s, s * c, c, when]),  W = 0 at first
+        logits = dnn(x) + W mlp([s, s * c, c, when, m]),  W = 0 at first
 
-    with s the user state, c the candidate and `when` the age of the last event and the context fields. One pass over a
+    with s the user state, c the candidate, `when` the age of the last event and the context fields, and m the weight of
+    what the user did before that concerns the candidate (`plait.models.memory.LongMemory`). One pass over a
     user's sequence serves every exposure of the user: s is the encoder's output after the last event before the
-    exposure. The request's time reaches the head only, in `when`.
+    exposure. The request's time reaches the head only, in `when` and m.
 
     As a sum that starts at the DNN it can begin from the trained DNN of these sizes (`training.start_from`), and
     without a signal in the sequence it stays there.
@@ -41,19 +43,22 @@ class HstuRanker(nn.Module):
 
     def __init__(self, config: HstuConfig, spec: FeatureSpec, item_fields_VI: Tensor) -> None:
         super().__init__()
-        self.history = max(config.sequence.max_events, config.attention.events)
-        self.lookback = max(config.sequence.max_events // 2, config.attention.events)
+        self._stride = max(1, config.sequence.max_events // 2)
+        self.lookback = max(self._stride, config.attention.events, config.memory.events)
+        self.history = self.lookback + self._stride
         self._spec = spec
         self.trunk = Trunk(config, spec, item_fields_VI)
         self.head = Head(config, self.trunk.width, len(spec.objectives))
         self.user_state = UserState(config.sequence, self.trunk.item_width, spec.action_size, len(spec.scenarios))
-        self.sequence_head = SequenceHead(config, spec, self.trunk.item_width)
+        self.memory = LongMemory(config.memory, spec, item_fields_VI)
+        self.sequence_head = SequenceHead(config, spec, self.trunk.item_width, self.memory.width)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits `[B, T]`."""
         trunk = self.trunk(batch)
         state_BD = self.user_state(batch, trunk)
-        logits_BT: Tensor = self.head(trunk.inputs_BX) + self.sequence_head(batch, state_BD, trunk.candidate_BE)
+        added_BT = self.sequence_head(batch, state_BD, trunk.candidate_BE, self.memory(batch))
+        logits_BT: Tensor = self.head(trunk.inputs_BX) + added_BT
         return logits_BT
 
     def start_from(self, logit_T: Tensor) -> None:
@@ -62,7 +67,7 @@ class HstuRanker(nn.Module):
 
     def for_requests(self) -> Callable[[Batch], Callable[[Batch], Tensor]]:
         """See `plait.models.ranker.ServesRequests`."""
-        score = HstuHead(self.trunk, self.head, self.sequence_head, self._spec).for_requests()
+        score = self._light_head().for_requests()
 
         def begin(first: Batch) -> Callable[[Batch], Tensor]:
             none_0 = first.numeric_BG[:0]
@@ -73,7 +78,18 @@ class HstuRanker(nn.Module):
 
     def split(self) -> tuple[UserTower, HstuHead]:
         """See `plait.models.ranker.SplitRanker`."""
-        return self.user_state.tower(self.trunk), HstuHead(self.trunk, self.head, self.sequence_head, self._spec)
+        return self.user_state.tower(self.trunk), self._light_head()
+
+    def window(self, before: int) -> int:
+        """See `plait.models.ranker.SplitRanker`: whole strides, so that the pass begins where the tower's does."""
+        needed = max(self.trunk.interest.events, self.memory.events)
+        start = min(
+            pass_start(before, self.user_state.max_events), max(0, before - needed) // self._stride * self._stride
+        )
+        return before - start
+
+    def _light_head(self) -> HstuHead:
+        return HstuHead(self.trunk, self.head, self.memory, self.sequence_head, self._spec)
 
 
 class UserState(nn.Module):

@@ -65,9 +65,16 @@ class SplitRanker(Protocol):
     def split(self) -> tuple[UserTower, "CandidateHead"]:
         """Both parts of the trained model, on their own: neither needs the other's weights."""
 
+    def window(self, before: int) -> int:
+        """How many of the last events a request that comes after `before` events must hold, for both parts."""
+        ...
+
 
 class CandidateHead(Protocol):
     """The part of a split ranker that knows the candidates."""
+
+    events: int
+    """How many of the last events it looks at itself."""
 
     def for_requests(self) -> Callable[[UserSummary, Batch], Callable[[Batch], Tensor]]:
         """The trained head as it is now, in two steps.

@@ -188,7 +188,7 @@ def head_versions(desk: Desk, folder: Path) -> tuple[dict[str, Callable[[HeadInp
 
 def head_inputs(desk: Desk, candidates: int) -> HeadInputs:
     """The head's part of a request for K candidates."""
-    return HeadInputs.of(desk.user, desk.request(candidates), desk.config.attention.events)
+    return HeadInputs.of(desk.user, desk.request(candidates), desk.head.events)
 
 
 def _ahead_of_time(graph: HeadGraph, example: HeadInputs, folder: Path) -> Callable[[HeadInputs], Tensor]:

@@ -104,7 +104,7 @@ class _Comparison:
         self._exact = self._steps.follow(self._exact, history.last(window))
         self._steps.advance(self._slid, history.last(before - self._taken))
         self._taken = before
-        batch = Batch.from_features(self._dataset.impression_batch(row_1, window))
+        batch = Batch.from_features(self._dataset.impression_batch(row_1, self._model.window(before)))
         summaries = self._steps.summary(self._exact), self._steps.summary(self._slid)
         split_T, slid_T = (torch.sigmoid(self._begin(summary, batch)(batch))[0].numpy() for summary in summaries)
         return torch.sigmoid(self._model(batch))[0].numpy(), split_T, slid_T, self._slid.state.dropped > 0

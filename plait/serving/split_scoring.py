@@ -21,21 +21,22 @@ class SplitScorer:
     def __init__(self, model: SplitRanker) -> None:
         with torch.inference_mode():
             self._tower, head = model.split()
+            self._window = model.window
             self._begin = head.for_requests()
         self._tracks = UserTracks(self._tower.steps())
 
     def window(self, before: int) -> int:
         """See `plait.serving.scoring.Scorer`."""
-        return self._tower.window(before)
+        return self._window(before)
 
     def arrived(self, history: History) -> None:
         """See `plait.serving.scoring.Scorer`."""
-        self._tracks.arrived(history.last(self.window(len(history))))
+        self._tracks.arrived(history.last(self._tower.window(len(history))))
 
     def begin(self, batch: FeatureBatch) -> RowScorer:
         """What scores rows of the request that `batch` holds rows of."""
         events = History(batch.history_item_N, batch.history_action_N, batch.history_scenario_N, batch.history_time_N)
-        user = self._tracks.summary(events)
+        user = self._tracks.summary(events.last(self._tower.window(len(events))))
         with torch.inference_mode():
             logits = self._begin(user, Batch.from_features(batch))
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_split import CONFIG, ranker, request, whole_user
+from test_split import ranker, request, whole_user
 
 from plait.models.head_graph import HeadGraph, HeadInputs, exported
 
@@ -15,7 +15,7 @@ def case():
     steps = tower.steps()
     batch, events = request(features, 29)
     user = steps.summary(steps.follow(None, events))
-    inputs = HeadInputs.of(user, batch, CONFIG.attention.events)
+    inputs = HeadInputs.of(user, batch, model.split()[1].events)
     fewer = inputs._replace(**{name: part[:5] for name, part in inputs._asdict().items() if "_K" in name})
     expected_KT = model(batch)
     return HeadGraph(head), ((inputs, expected_KT), (fewer, expected_KT[:5]))

@@ -24,7 +24,8 @@ SIZES = {
         "attention": {"events": 5, "hidden": 8},
         "hidden": [16],
         "cross_rank": 4,
-        "sequence": {"width": 8, "heads": 2, "max_events": 16},
+        "sequence": {"width": 8, "heads": 2, "max_events": 16, "hidden": [16]},
+        "memory": {"events": 16, "channels": 2},
     },
 }
 

@@ -59,6 +59,7 @@ def test_requests_score_as_forward_does(family, max_history, sizes, most_rows, m
     config = {"family": family, "attention": {"events": 5, "hidden": 8}, "hidden": [16, 8], **sizes}
     if family == "hstu":
         config["sequence"] = {"width": 8, "heads": 2, "blocks": 1, "max_events": 8}
+        config["memory"] = {"events": 20, "channels": 3}
     model = build_model(parse_model(config, "test"), SPEC, ITEM_FIELDS).eval().double()
     model.requires_grad_(requires_grad=False)
     for name, weight in model.named_parameters():

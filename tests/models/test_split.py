@@ -28,6 +28,7 @@ CONFIG = parse_model(
         "hidden": [16],
         "cross_rank": 4,
         "sequence": {"width": 8, "heads": 2, "blocks": 3, "max_events": LIMIT},
+        "memory": {"events": 12, "channels": 3},
     },
     "test",
 )

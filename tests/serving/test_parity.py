@@ -84,7 +84,7 @@ def compare(world, family, records, exposures):
     for record, exposure in zip(records, exposures, strict=True):
         rows_B = np.array([place[exposure["exposure_id"]]])
         before = int(world.whole.before(rows_B)[0])
-        length = model.split()[0].window(before) if isinstance(model, SplitRanker) else model.history
+        length = model.window(before) if isinstance(model, SplitRanker) else model.history
         offline = world.whole.impression_batch(rows_B, length)
         with torch.inference_mode():
             expected = torch.sigmoid(model(Batch.from_features(offline))).numpy()[0]
