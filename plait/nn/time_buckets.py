@@ -1,5 +1,7 @@
 """Time differences in logarithmic buckets."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -8,6 +10,9 @@ TIME_BUCKETS = 129
 
 BUCKET_WIDTH = 0.301
 """Of a bucket, in natural logarithms of seconds."""
+
+FIRST_MS = (0, *(math.ceil(1000 * math.exp(min(BUCKET_WIDTH * bucket, 36.0))) for bucket in range(1, TIME_BUCKETS)))
+"""The least difference in ms of each bucket; those beyond any difference of two 64-bit times are cut at e^36 s."""
 
 
 def time_bucket(difference_ms: Tensor) -> Tensor:

@@ -1,8 +1,11 @@
 """HSTU attention: one operator, the fastest version that fits."""
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+from importlib.util import find_spec
 from typing import Literal
 
 import torch
@@ -14,6 +17,13 @@ from plait.nn.hstu.sizes import AttentionKind
 
 Version = Literal["fast", "plain"]
 """The fused kernel of the device where there is one; or plain PyTorch operators, for comparison."""
+
+Fused = Callable[[Tensor, Tensor, Tensor, EventClock, Tensor | None, Tensor | None, int], Tensor]
+"""Query, key, value, clock, distance bias, time bias, max_events: attention with SiLU."""
+
+_GPU_TYPES = (torch.float32, torch.bfloat16, torch.float16)
+_GPU_WIDTH = 128
+"""The widest head whose tiles fit a GPU's registers."""
 
 _version: ContextVar[Version] = ContextVar("hstu_attention_version", default="fast")
 
@@ -62,15 +72,11 @@ def hstu_attention(
         raise ValueError(
             f"a sequence has {clock.longest} events, expected at most the {len(distance_bias_P)} of the distance bias"
         )
-    if (
-        _version.get() == "fast"
-        and kind == "silu"
-        and query_NHK.device.type == "cpu"
-        and query_NHK.dtype == torch.float32
-    ):
-        from plait.nn.hstu.cpu import cpu_attention  # noqa: PLC0415 - compiles kernels
-
-        return cpu_attention(query_NHK, key_NHK, value_NHV, clock, distance_bias_P, time_bias_Z, max_events)
+    if _version.get() == "fast" and kind == "silu":
+        widest = max(query_NHK.shape[2], value_NHV.shape[2])
+        fused = fused_attention(query_NHK.device.type, query_NHK.dtype, widest)
+        if fused is not None:
+            return fused(query_NHK, key_NHK, value_NHV, clock, distance_bias_P, time_bias_Z, max_events)
     return plain_attention(
         query_NHK,
         key_NHK,
@@ -81,3 +87,34 @@ def hstu_attention(
         max_events=max_events,
         kind=kind,
     )
+
+
+def fused_attention(device: str, dtype: torch.dtype, width: int) -> Fused | None:
+    """The fused kernel for tensors of one type on one type of device; None where there is none.
+
+    Args:
+        device: "cpu", "cuda", ...
+        dtype: of queries, keys and values.
+        width: numbers of a head, the larger of K and V.
+    """
+    if device == "cpu" and dtype == torch.float32:
+        from plait.nn.hstu.cpu import cpu_attention  # noqa: PLC0415 - compiles kernels
+
+        return cpu_attention
+    if device == "cuda" and dtype in _GPU_TYPES and width <= _GPU_WIDTH and _has_triton():
+        from plait.nn.hstu.gpu import gpu_attention  # noqa: PLC0415 - an extra
+
+        return gpu_attention
+    return None
+
+
+@cache
+def _has_triton() -> bool:
+    found = find_spec("triton") is not None
+    if not found:
+        warnings.warn(
+            "HSTU attention on the GPU is slow and takes memory by the square of the length: "
+            "Triton is missing; pip install 'plait[gpu]'",
+            stacklevel=4,
+        )
+    return found

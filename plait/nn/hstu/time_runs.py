@@ -4,19 +4,15 @@ Column times do not fall, so the time that lies between a row and its columns fa
 bucket are neighbours: a row has at most 129 runs of columns.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from plait.nn.time_buckets import BUCKET_WIDTH, TIME_BUCKETS
+from plait.nn.time_buckets import FIRST_MS, TIME_BUCKETS
 
-_FIRST_MS = np.array(
-    [0, *(math.ceil(1000 * math.exp(min(BUCKET_WIDTH * bucket, 36.0))) for bucket in range(1, TIME_BUCKETS))], np.int64
-)
-"""The least difference in ms of each bucket; those beyond any difference of two 64-bit times are cut at e^36 s."""
+_FIRST_MS = np.array(FIRST_MS, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
