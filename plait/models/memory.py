@@ -63,7 +63,7 @@ class LongMemory(nn.Module):
         self.events = config.events
         self.item_columns = list(spec.item_columns)
         fields_VI = item_fields_VI[:, : len(self.item_columns)].to(torch.int32)
-        self.register_buffer("item_fields_VI", fields_VI.contiguous())
+        self.register_buffer("item_fields_VI", fields_VI.clone())
         self.hour, self.day, self.age = map(_parameter, _start(channels))
         self.action = _parameter(torch.zeros(spec.action_size, channels))
         self.scenario = _parameter(torch.zeros(len(spec.scenarios) + 1, channels))
