@@ -198,7 +198,7 @@ def _notes(
     if exact_U is not None:
         notes.append(
             f"exact times: the {int(exact_U.sum()):,} of {len(sequences.users):,} users whose last two times "
-            "are the log's own, as the flags say; the others' were filled in."
+            "are the log's own, as the flags say; of the others' two at least one was filled in."
         )
     unfinished = [
         f"{recipe} seed {one.seed} ({one.trained.result.epochs} of at most {one.trained.recipe.training.epochs} epochs)"
