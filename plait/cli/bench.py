@@ -143,6 +143,33 @@ def bench_next_item(
         typer.echo(f"written: {path}")
 
 
+@bench.command("hstu")
+def bench_hstu(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="Whose sequences the step sees.")] = Path(),
+    steps: Annotated[int, typer.Option(help="Training steps of each version, after a warm-up.", min=1)] = 5,
+    lengths: Annotated[list[int] | None, typer.Option("--length", help="L of the operator; repeat for more.")] = None,
+    tokens: Annotated[int, typer.Option(help="Events of the operator's batches, about.", min=1)] = 16_000,
+    repeats: Annotated[int, typer.Option(help="Of every measurement of the operator.", min=1)] = 3,
+    threads: Annotated[int | None, typer.Option(help="Of PyTorch and the kernels; all cores by default.")] = None,
+) -> None:
+    """A training step of HSTU-large beside plain PyTorch and the published formulation; the operator at many lengths.
+
+    Each version runs in a process of its own, on the same batch of 128 users of the workspace. Run it in a checkout, on
+    MovieLens-1M for the published step; the result is benchmarks/results/hstu_speed.json.
+
+    Example: plait bench hstu -w ./ml-1m --steps 5
+    """
+    import os
+
+    from plait.pipelines.bench_hstu import HstuBench, measure_hstu
+    from plait.pipelines.project import open_project
+
+    chosen = sorted(lengths or [200, 1_000, 4_000, 16_000])
+    options = HstuBench(steps, chosen, tokens, repeats, threads or os.cpu_count() or 1)
+    typer.echo(f"written: {measure_hstu(open_project(workspace), options)}")
+
+
 @bench.command("report")
 def bench_report() -> None:
     """Render every result under benchmarks/results/ to one page, benchmarks/RESULTS.md.

@@ -84,8 +84,8 @@ _NOTES = (
     "fastest and slowest step; a speed-up is the ratio of medians, its low and high the ratios of the closest and "
     "farthest steps. attention.*: the operator alone with both biases, two heads of 25: the fastest of the repeats; "
     "`memory_gb` is what the peak grew by. `sdpa` is a softmax. Versions that hold all pairs are left out where "
-    "they would need too much memory. flops_share: arithmetic of the two (forward) or seven (both) products over the "
-    "causal pairs, by the time taken, in GFLOP/s. per_token_growth: time per token at the longest length over that at "
+    "they would need too much memory. gflop_per_s: arithmetic of the two (forward) or seven (both) products over the "
+    "causal pairs, by the time taken. per_token_growth: time per token at the longest length over that at "
     "1,000, divided by the same ratio of the arithmetic."
 )
 
