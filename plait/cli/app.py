@@ -1,6 +1,7 @@
 """The `plait` program: puts the commands together and turns errors into messages."""
 
 import importlib
+import os
 import pkgutil
 import sys
 from typing import Annotated
@@ -49,6 +50,8 @@ def register_commands() -> typer.Typer:
 
 def main() -> None:
     """Run the program; errors that a user can act on are printed without a traceback and exit with 1."""
+    # PyTorch's threads would spin for work between two operations, on cores that the compiled kernels then lack.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         register_commands()()
     except PlaitError as error:
