@@ -18,6 +18,8 @@ RESULTS_FOLDER = Path("benchmarks/results")
 """Where results go, relative to the checkout."""
 
 
+_MEASURED = ("--", ".", f":(exclude){RESULTS_FOLDER}", f":(exclude){RESULTS_FOLDER.parent}/RESULTS.md")
+"""All that a measurement depends on: results that were just written are no change to it."""
 _FACTS = ("command", "commit", "date", "hardware", "data", "seeds")
 
 
@@ -35,7 +37,7 @@ def git_commit() -> str:
     """The checked-out commit, with `+changes` where the tree differs from it; "unknown" outside a checkout."""
     try:
         commit = _git("rev-parse", "--short=12", "HEAD")
-        return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+        return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no", *_MEASURED) else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
