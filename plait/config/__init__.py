@@ -1,6 +1,7 @@
 """Typed settings from TOML."""
 
 from plait.config.durations import Duration, format_duration, parse_duration
+from plait.config.embedding import EmbeddingSettings, EncoderSettings
 from plait.config.loading import Settings, load_recipe, load_settings, merge, nearest, parse_settings, read_toml
 from plait.config.workspace import (
     WORKSPACE_FILE,
@@ -22,6 +23,8 @@ __all__ = [
     "ActionSettings",
     "CheckSettings",
     "Duration",
+    "EmbeddingSettings",
+    "EncoderSettings",
     "FeatureSettings",
     "ModelSettings",
     "ObjectiveSettings",

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from plait.config.durations import Duration
+from plait.config.embedding import EmbeddingSettings
 from plait.config.loading import Settings, load_settings
 from plait.errors import ConfigError
 from plait.schema import TABLES, Meaning, TableName
@@ -155,6 +156,7 @@ class Workspace(Settings):
     objectives: list[ObjectiveSettings] = Field(min_length=1)
     actions: dict[str, ActionSettings] = {}
     features: FeatureSettings = FeatureSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
     check: CheckSettings = CheckSettings()
     split: SplitSettings = SplitSettings()
     models: dict[str, ModelSettings] = {}
