@@ -12,9 +12,7 @@ from plait.content.measures.regions import Pixels
 from plait.content.opencv import opencv
 
 SIDE = 256
-"""Pixels of the longer side that pictures are brought to before they are searched."""
-_STRIDE = 32
-"""CenterFace takes sides that are multiples of this."""
+"""Pixels of the square that pictures are brought into; always the same, for OpenCV keeps state between shapes."""
 
 
 def face_model() -> str:
@@ -28,17 +26,25 @@ def face_score(pixels: Pixels) -> float:
     CenterFace (Xu et al., 2019) gives the peak of its heat map, and sees faces from the side as well. The cascade
     (Viola and Jones, 2001) sees frontal ones only and says yes or no.
     """
+    square = _in_a_square(pixels)
+    return _cascade_score(square) if _centerface_file() is None else _centerface_score(square)
+
+
+def _in_a_square(pixels: Pixels) -> Pixels:
+    """The whole picture in the top left corner of a grey square."""
     cv2 = opencv()
     scale = SIDE / max(pixels.shape[:2])
-    height, width = (max(_STRIDE, round(side * scale / _STRIDE) * _STRIDE) for side in pixels.shape[:2])
-    resized = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    return _cascade_score(resized) if _centerface_file() is None else _centerface_score(resized)
+    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
+    square = np.full((SIDE, SIDE, 3), 127, dtype=np.uint8)
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    square[:height, :width] = cv2.resize(pixels, (width, height), interpolation=method)
+    return square
 
 
 def _centerface_score(pixels: Pixels) -> float:
     cv2 = opencv()
     network = _centerface()
-    network.setInput(cv2.dnn.blobFromImage(pixels, 1.0, (pixels.shape[1], pixels.shape[0])))
+    network.setInput(cv2.dnn.blobFromImage(pixels, 1.0, (SIDE, SIDE)))
     heat: NDArray[np.float32] = network.forward("537")
     return float(heat.max())
 
