@@ -170,6 +170,27 @@ def bench_hstu(
     typer.echo(f"written: {measure_hstu(open_project(workspace), options)}")
 
 
+@bench.command("understand-fields")
+def bench_understand_fields(
+    *,
+    worlds: Annotated[list[Path], typer.Option("--workspace", "-w", help="A simulated world; repeat for more.")],
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """Every field of the creatives' profiles against what the simulated files were rendered from.
+
+    Example: plait bench understand-fields -w ./world-23 -w ./world-31
+    """
+    from plait.pipelines.bench_understand_fields import measure_fields
+
+    measured = measure_fields(worlds, write=write)
+    for name, metric in measured.metrics.items():
+        typer.echo(f"{name:>20}  {metric.value:.4f}  ({metric.low or 0:.4f} to {metric.high or 0:.4f})")
+    for field, expected, found, files in measured.mistakes.head(12).iter_rows():
+        typer.echo(f"{files:>5} files: {field} '{expected}' read as '{found}'")
+    if measured.path is not None:
+        typer.echo(f"written: {measured.path}")
+
+
 @bench.command("report")
 def bench_report() -> None:
     """Render every result under benchmarks/results/ to one page, benchmarks/RESULTS.md.
