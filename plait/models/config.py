@@ -134,17 +134,6 @@ class TabularConfig(Settings):
         return self
 
 
-class TextConfig(Settings):
-    """Where the texts of exposures come from."""
-
-    encoder: str = "minilm"
-    """The frozen model that turns texts into vectors."""
-    events: int = Field(8, ge=0)
-    """How many of the user's last liked items (behaviours of the first objective's action) the user's text names."""
-    snapshot: int = Field(32, ge=1)
-    """The user's text is made anew every so many behaviours, from those before them."""
-
-
 class AlignmentConfig(Settings):
     """How a row's vector and its text's are brought together."""
 
@@ -177,7 +166,6 @@ class CtrlConfig(TabularConfig):
 
     family: Literal["ctrl"] = "ctrl"
     align: AlignmentConfig = AlignmentConfig()
-    text: TextConfig = TextConfig()
 
 
 class NextItemConfig(Settings):

@@ -24,7 +24,7 @@ class AlignedTower(nn.Module):
     def __init__(self, config: CtrlConfig, spec: FeatureSpec, text_width: int) -> None:
         super().__init__()
         align = config.align
-        self.subspaces = align.subspaces
+        self.align = align
         self.ranker = TabularRanker(config, spec)
         self.of_tabular = nn.Linear(self.ranker.width, align.width)
         hidden = MLP(text_width, align.hidden)
@@ -32,5 +32,5 @@ class AlignedTower(nn.Module):
 
     def forward(self, batch: Batch, text_BW: Tensor) -> tuple[Tensor, Tensor]:
         """Sub-vectors of length 1 of texts and of rows, `[B, M, K]` each."""
-        tabular_BMK = subspace_vectors(self.of_tabular(self.ranker.represent(batch)), self.subspaces)
-        return subspace_vectors(self.of_text(text_BW), self.subspaces), tabular_BMK
+        tabular_BMK = subspace_vectors(self.of_tabular(self.ranker.represent(batch)), self.align.subspaces)
+        return subspace_vectors(self.of_text(text_BW), self.align.subspaces), tabular_BMK

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import field_serializer
 
-from plait.config import Settings, SplitSettings
+from plait.config import EmbeddingSettings, EncoderSettings, ModelSettings, Settings, SplitSettings
 from plait.data.importers import movielens
 from plait.data.importers.contract import Draft, Importer
 from plait.data.importers.lines import LINE, Field, Layout, read_blocks, read_whole
@@ -44,6 +44,21 @@ OCCUPATIONS = (
 
 _UNDECIDED = 3.0
 """Stars that say neither liked nor disliked."""
+
+_CLICK_MODELS = ("wide-deep", "deepfm", "dcnv2", "autoint", "ctrl-autoint", "ctrl-dcnv2")
+_PROFILE_AND_FILM = {"model": {"inputs": ["user", "item"]}}
+_MODELS = {
+    name: ModelSettings(recipe=name, overrides=_PROFILE_AND_FILM)
+    for name in (*_CLICK_MODELS, "ctrl-autoint-align", "ctrl-dcnv2-align")
+}
+"""Published tables give models ids, profile and film, no clock and no counts."""
+_EMBEDDING = EmbeddingSettings(
+    encoder=EncoderSettings(kind="minilm", max_tokens=128),
+    language="en",
+    every=3_600_000,
+    recency=3_660 * 86_400_000,
+)
+"""Most people rated within one day, so their texts are made by the hour; what they rated long ago still counts."""
 
 _RATINGS = movielens.ratings_layout("::")
 _FILMS = Layout(
@@ -105,8 +120,10 @@ def run(source: Source, writer: WorkspaceWriter, options: MovieLensOptions) -> D
     )
 
     share = 0.1 if options.protocol == "ctr" else SplitSettings().test
-    split = SplitSettings(kind=options.split, test=share)
-    return replace(draft, workspace=draft.workspace.model_copy(update={"split": split}))
+    changes: dict[str, Any] = {"split": SplitSettings(kind=options.split, test=share)}
+    if options.protocol == "ctr":
+        changes |= {"models": _MODELS, "embedding": _EMBEDDING}
+    return replace(draft, workspace=draft.workspace.model_copy(update=changes))
 
 
 def _timed_users(ratings: pl.DataFrame, exact_times: Path) -> pl.Series:
