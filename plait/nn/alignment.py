@@ -22,7 +22,7 @@ class Similarities:
 
 def subspace_vectors(vector_BD: Tensor, subspaces: int) -> Tensor:
     """`[B, M, D / M]`: M sub-vectors of length 1."""
-    return functional.normalize(vector_BD.unflatten(1, (subspaces, -1)), dim=2)
+    return functional.normalize(vector_BD.view(len(vector_BD), subspaces, -1), dim=2)
 
 
 def similarities(text_BMK: Tensor, tabular_BMK: Tensor) -> Similarities:
@@ -42,7 +42,7 @@ def similarities(text_BMK: Tensor, tabular_BMK: Tensor) -> Similarities:
         cosine_BB = text_BMK[:, 0] @ tabular_BMK[:, 0].T
         return Similarities(cosine_BB, cosine_BB.T)
     chunk = max(1, _PAIRS // (len(tabular_BMK) * subspaces * subspaces))
-    sides = [_best_partners(part_AMK, tabular_BMK) for part_AMK in text_BMK.split(chunk)]
+    sides = [_best_partners(part_AMK, tabular_BMK) for part_AMK in torch.split(text_BMK, chunk)]
     of_text_BB, to_text_BB = (torch.cat(parts) for parts in zip(*sides, strict=True))
     return Similarities(of_text_BB, to_text_BB.T)
 

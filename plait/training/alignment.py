@@ -59,8 +59,13 @@ class AlignmentTask:
         self.model = model
         self._dataset, self._texts = dataset, texts
         self._align, self._config = model.align, config
-        sizes = {"batch_size": config.batch_size, "batch_events": config.batch_events}
-        self._loader = Loader(dataset, Split.TRAIN, model.ranker, **sizes)
+        self._loader = Loader(
+            dataset,
+            Split.TRAIN,
+            model.ranker,
+            batch_size=config.batch_size,
+            batch_events=config.batch_events,
+        )
         self.steps_per_epoch = len(self._loader.shuffled(config.seed, 0))
 
     def prepare(self) -> None:

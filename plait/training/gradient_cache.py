@@ -39,7 +39,7 @@ def cached_loss(
     with torch.enable_grad():
         value = loss(*joined)
     gradients = torch.autograd.grad(value, joined)
-    by_chunk = zip(*(gradient.split(sizes) for gradient in gradients), strict=True)
+    by_chunk = zip(*(torch.split(gradient, sizes) for gradient in gradients), strict=True)
     after = torch.get_rng_state()
     for chunk, state, gradient in zip(chunks, states, by_chunk, strict=True):
         torch.set_rng_state(state)

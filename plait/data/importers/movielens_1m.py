@@ -131,12 +131,13 @@ def _timed_users(ratings: pl.DataFrame, exact_times: Path) -> pl.Series:
     flags = pl.read_parquet(exact_times)
     if flags.width != 1 or flags.dtypes != [pl.Boolean]:
         raise DataError(f"{exact_times}: found columns {flags.schema}, expected one column of flags")
-    if ratings[LINE].max() > flags.height:
+    lines_N = ratings[LINE].to_numpy()
+    if lines_N.max(initial=0) > flags.height:
         raise DataError(
             f"{exact_times}: found {flags.height:,} flags, expected one for each line of ratings.dat, which has "
-            f"{ratings[LINE].max():,} or more"
+            f"{lines_N.max():,} or more"
         )
-    return ratings.filter(flags.to_series().gather(ratings[LINE] - 1))[C.USER_ID].unique().sort()
+    return ratings.filter(flags.to_series().to_numpy()[lines_N - 1])[C.USER_ID].unique().sort()
 
 
 def _user_table(users: pl.DataFrame) -> pl.DataFrame:
