@@ -143,6 +143,35 @@ def bench_next_item(
         typer.echo(f"written: {path}")
 
 
+@bench.command("ctrl")
+def bench_ctrl(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    recipes: Annotated[list[str] | None, typer.Option(help="A recipe of the table; repeat for more.")] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of every recipe; repeat for more.")] = None,
+    requests: Annotated[int, typer.Option(help="Requests that are timed per recipe; 0 for none.", min=0)] = 200,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "ctrl_ml1m",
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """Train CTR backbones and CTRL on two of them with every seed; AUC, gains by pairs, cold items, cold users, cost.
+
+    Needs the text vectors of `plait embed`. A run that was trained before with the same recipe and data is used as it
+    is; one that was interrupted goes on.
+
+    Example: plait bench ctrl -w ./ml1m --seeds 1 --seeds 2 --seeds 3
+    """
+    from plait.pipelines.bench_ctrl import CtrlOptions, measure_ctrl
+    from plait.pipelines.project import open_project
+
+    default = CtrlOptions()
+    options = CtrlOptions(recipes or default.recipes, seeds or [1], requests=requests, name=name, write=write)
+    metrics, path = measure_ctrl(open_project(workspace), options)
+    for label, metric in metrics.items():
+        typer.echo(f"{label:>32}  {metric.value:,.4g} {metric.unit}")
+    if path is not None:
+        typer.echo(f"written: {path}")
+
+
 @bench.command("hstu")
 def bench_hstu(
     *,

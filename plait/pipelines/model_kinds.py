@@ -11,14 +11,16 @@ from plait.data.artifacts import fingerprint, fingerprint_files, write_atomicall
 from plait.data.item_sequences import ITEMS_FILE, ItemSequences
 from plait.features.dataset import EncodedDataset
 from plait.models.builder import build_model
-from plait.models.config import NextItemConfig
+from plait.models.config import CtrlConfig, NextItemConfig
+from plait.models.ctrl import AlignedTower
 from plait.models.loading import MODEL_FILE, SPEC_FILE
 from plait.models.next_item import NextItemModel
 from plait.models.words import item_words
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.item_sequences import item_sequences
 from plait.pipelines.project import Project
-from plait.training import NextItemTask, Recipe, TrainingConfig, TrainingResult, train, train_task
+from plait.pipelines.sample_texts import load_sample_texts, sample_texts
+from plait.training import AlignmentTask, NextItemTask, Recipe, TrainingConfig, TrainingResult, train, train_task
 
 
 class ModelKind(Protocol):
@@ -45,6 +47,8 @@ def model_kind(project: Project, recipe: Recipe) -> ModelKind:
     """The kind of a recipe's model; what it is trained on is made now unless it is there."""
     if isinstance(recipe.model, NextItemConfig):
         return NextItemKind(item_sequences(project))
+    if isinstance(recipe.model, CtrlConfig):
+        return AlignmentKind(project)
     return RankerKind(encoded_dataset(project))
 
 
@@ -78,6 +82,37 @@ class RankerKind:
             "spec_fingerprint": fingerprint({"spec": self._dataset.spec.to_json()}),
             "vocabulary_fingerprint": fingerprint_files((self.data / "vocabularies").glob("*.parquet")),
         }
+
+
+class AlignmentKind:
+    """Stage one of CTRL: rankers to be, on encoded samples and their texts."""
+
+    def __init__(self, project: Project) -> None:
+        self._ranker = RankerKind(encoded_dataset(project))
+        self._dataset = EncodedDataset.open(self._ranker.data)
+        self.data = sample_texts(project)
+        self._texts = load_sample_texts(self.data)
+
+    def build(self, recipe: Recipe) -> AlignedTower:
+        """The ranker that the recipe sizes, and both projections."""
+        if not isinstance(recipe.model, CtrlConfig):
+            raise TypeError(f"{recipe.model.family} is not aligned with texts")
+        return AlignedTower(recipe.model, self._dataset.spec, self._texts.width)
+
+    def train(self, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool) -> TrainingResult:
+        """Descent on finding one's text, and one's row."""
+        if not isinstance(model, AlignedTower):
+            raise TypeError(f"{type(model).__name__} is not aligned with texts")
+        task = AlignmentTask(self._dataset, self._texts, model, config)
+        return train_task(task, config, run, resume=resume)
+
+    def describe(self, recipe: Recipe, run: Path) -> dict[str, Path]:
+        """As of the ranker."""
+        return self._ranker.describe(recipe, run)
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """As of the ranker."""
+        return self._ranker.fingerprints()
 
 
 class NextItemKind:

@@ -24,7 +24,7 @@ from plait.telemetry import console
 from plait.training import CurvePoint, Recipe, TrainingResult, load_recipe_by_name
 from plait.training.checkpoint import Checkpoints, load_tensors
 from plait.training.loop import BEST_FILE, CHECKPOINTS_FOLDER, result_of
-from plait.training.warm_start import start_from_weights
+from plait.training.warm_start import start_from_weights, starting_weights
 
 _RUN_FILE = "run.json"
 _RESULT_FILE = "result.json"
@@ -119,7 +119,7 @@ def _train_in(
 ) -> TrainingResult:
     """Train to the end; the folder then holds the best weights, the log and the result."""
     if start is not None:
-        start_from_weights(model, start.model.state_dict(), freeze=recipe.training.freeze_start)
+        start_from_weights(model, starting_weights(start.model), freeze=recipe.training.freeze_start)
     result = kind.train(model, recipe.training, run, resume=resume)
     shutil.rmtree(run / CHECKPOINTS_FOLDER, ignore_errors=True)
     _note(run, result, None)
@@ -182,9 +182,12 @@ def workspace_recipe(project: Project, recipe: str, overrides: Mapping[str, Any]
 
 def _identity(recipe: Recipe, kind: ModelKind, start: TrainedModel | None) -> str:
     """What makes two runs the same: recipe, data, and the recipe that it starts from."""
-    identity = {"recipe": recipe.to_dict(), "data": kind.data.name}
+    identity: dict[str, Any] = {"recipe": recipe.to_dict(), "data": kind.data.name}
     if start is not None:
         identity["start"] = start.recipe.to_dict()
+        start_data = json.loads((start.run / _RUN_FILE).read_text(encoding="utf-8"))["data"]
+        if start_data != kind.data.name:
+            identity["start data"] = start_data
     return json.dumps(identity, indent=1, ensure_ascii=False, sort_keys=True)
 
 
