@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def embed(context: typer.Context, workspace: _Workspace = Path()) -> None:
     """Encode users' behaviour and items with a frozen model: vectors for rankers, cold start and retrieval.
 
-    The section `[embedding]` of plait.toml says which model, language and budgets. Only texts that were never encoded
+    `embedding` in plait.toml says which model, language and budgets. Only texts that were never encoded
     are: a killed run goes on where it was, and a later one encodes users with new behaviour.
 
     Example: plait embed -w ./demo

@@ -41,7 +41,13 @@ def creative_steps(shots: int, text_bytes: int) -> tuple[Step, ...]:
         shots: frames that are looked at of a moving picture.
         text_bytes: longer texts (UTF-8) are refused.
     """
-    seen = {"shots": shots}
+    return (*_steps_on_files({"shots": shots}), *_steps_on_texts(text_bytes))
+
+
+def _steps_on_files(seen: dict[str, Any]) -> tuple[FileStep, ...]:
+    """What looks at the media."""
+    on_picture, on_frames = ("media", "probe", "reading?"), ("media", "probe", "pixels")
+    fields = ("color", "brightness", "tone", "clarity")
     return (
         FileStep(
             name="probe", version=1, inputs=("media",), outputs=("screen_orientation", "duration", "ratio"), look=probe
@@ -55,18 +61,11 @@ def creative_steps(shots: int, text_bytes: int) -> tuple[Step, ...]:
             settings=seen,
             look=reading,
         ),
-        FileStep(
-            name="pixels",
-            version=1,
-            inputs=("media", "probe", "reading?"),
-            outputs=("color", "brightness", "tone", "clarity"),
-            settings=seen,
-            look=pixels,
-        ),
+        FileStep(name="pixels", version=1, inputs=on_picture, outputs=fields, settings=seen, look=pixels),
         FileStep(
             name="faces",
             version=1,
-            inputs=("media", "probe", "pixels"),
+            inputs=on_frames,
             outputs=("person",),
             model=face_model(),
             settings=seen,
@@ -75,19 +74,25 @@ def creative_steps(shots: int, text_bytes: int) -> tuple[Step, ...]:
         FileStep(
             name="things",
             version=1,
-            inputs=("media", "probe", "pixels", "faces?"),
+            inputs=(*on_frames, "faces?"),
             outputs=("object_type",),
             model=MODEL,
             settings=seen,
             look=things,
         ),
+    )
+
+
+def _steps_on_texts(most_bytes: int) -> tuple[BatchStep, ...]:
+    """What reads the words on the media, or the copy."""
+    return (
         BatchStep(
             name="text",
             version=1,
             inputs=("media?", "reading?", "copy?"),
             outputs=("text", "text_length"),
-            settings={"bytes": text_bytes},
-            work=one_by_one(lambda inputs: text(inputs, text_bytes)),
+            settings={"bytes": most_bytes},
+            work=one_by_one(lambda inputs: text(inputs, most_bytes)),
         ),
         BatchStep(name="copy_type", version=1, inputs=("text",), outputs=("text_type",), work=one_by_one(kind_of_copy)),
         BatchStep(

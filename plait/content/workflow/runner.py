@@ -77,9 +77,9 @@ class Run:
         for sheet in by_file.get("", ()):
             for step in self._workflow.files:
                 sheet.state(step)
-        for step in self._workflow.batches:
-            self._fill_step(step, sheets)
-            self._advance(len(sheets), step.name)
+        for batch in self._workflow.batches:
+            self._fill_step(batch, sheets)
+            self._advance(len(sheets), batch.name)
 
     def _fill_files(self, files: dict[str, Sheet]) -> Iterator[str]:
         """Hash of every file, as soon as all steps on it are done."""
