@@ -31,10 +31,12 @@ class TermWeights:
     weight_V: Floats
 
     @classmethod
-    def fit(cls, texts: Sequence[str], fewest: int = 5, most: int = 4_000) -> Self:
+    def fit(cls, texts: Sequence[str], fewest: int = 5, most: int = 1_500) -> Self:
         """Of the `most` commonest terms that stand in `fewest` texts or more."""
         counts = Counter(term for text in texts for term in set(terms(text)))
-        kept = sorted((term for term in counts if counts[term] >= fewest), key=lambda term: (-counts[term], term))[:most]
+        kept = sorted((term for term in counts if counts[term] >= fewest), key=lambda term: (-counts[term], term))[
+            :most
+        ]
         weight_V = np.array([np.log(len(texts) / counts[term]) for term in kept], np.float32)
         return cls({term: place for place, term in enumerate(kept)}, weight_V)
 
