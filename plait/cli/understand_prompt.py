@@ -16,7 +16,9 @@ def prompt(
     show: Annotated[str, typer.Option(help="Text of the creative to show it with.")] = "",
     name: Annotated[str, typer.Option(help="Which prompt.")] = "label",
     language: Annotated[Literal["zh", "en"], typer.Option(help="Of the prompt and of the labels.")] = "zh",
-    taxonomy: Annotated[str, typer.Option(help="One that comes with Plait, or a CSV, TSV or TOML file.")] = "app-market",
+    taxonomy: Annotated[
+        str, typer.Option(help="One that comes with Plait, or a CSV, TSV or TOML file.")
+    ] = "app-market",
     answer: Annotated[Literal["letter", "json"], typer.Option(help="Form of the answer.")] = "letter",
 ) -> None:
     """Print a prompt exactly as a model gets it: the first level of a taxonomy, and a creative's text as data.

@@ -69,7 +69,9 @@ class Taxonomy:
     def names_below(self, path: Path3, language: str) -> tuple[str, ...]:
         """The names of `children(path)` in "zh" or "en", in the same order."""
         level = len(path)
-        named = {leaf.path[: level + 1]: leaf.names(language)[level] for leaf in reversed(self.leaves) if leaf.path[level:]}
+        named = {
+            leaf.path[: level + 1]: leaf.names(language)[level] for leaf in reversed(self.leaves) if leaf.path[level:]
+        }
         return tuple(named[*path, child] for child in self.children(path))
 
     def nodes(self, level: int) -> tuple[Path3, ...]:

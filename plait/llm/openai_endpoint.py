@@ -1,9 +1,10 @@
-"""Any endpoint that speaks OpenAI's chat completions: vLLM, SGLang, Ollama, llama-server, hosted ones; also of vision."""
+"""Any endpoint that speaks OpenAI's chat completions, pictures included: vLLM, SGLang, Ollama, llama-server."""
 
 import base64
 import os
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,7 @@ class OpenAIEndpoint:
         self._client = httpx.Client(
             base_url=settings.url.rstrip("/") + "/", headers=headers, timeout=settings.timeout_s
         )
+        weakref.finalize(self, self._client.close)
 
     def __call__(self, body: Mapping[str, Any], /) -> Mapping[str, Any]:
         """See `plait.llm.generate.Ask`."""

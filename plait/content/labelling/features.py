@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,8 +84,9 @@ class Block:
         return result
 
 
-def standardised(x_ND: NDArray[np.floating], fit_rows_M: NDArray[np.integer]) -> Floats:
+def standardised(x_ND: NDArray[Any], fit_rows_M: NDArray[np.int64]) -> Floats:
     """Columns with mean 0 and variance 1 over some rows."""
     x = x_ND.astype(np.float32)
-    result: Floats = (x - x[fit_rows_M].mean(axis=0)) / (x[fit_rows_M].std(axis=0) + 1e-6)
+    mean_D, spread_D = x[fit_rows_M].mean(axis=0), x[fit_rows_M].std(axis=0)
+    result: Floats = (x - mean_D) / (spread_D + np.float32(1e-6))
     return result
