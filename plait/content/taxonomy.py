@@ -74,6 +74,13 @@ class Taxonomy:
         }
         return tuple(named[*path, child] for child in self.children(path))
 
+    def search(self, part: str) -> list[Path3]:
+        """Paths of leaves that have `part` in a name, in any language; only those of that very name where there are."""
+        wanted = part.strip().casefold()
+        named = [(leaf.path, [name.casefold() for name in (leaf.text, *leaf.path, *leaf.zh)]) for leaf in self.leaves]
+        exact = [path for path, names in named if wanted in (names[0], names[len(path)], names[-1])]
+        return exact or [path for path, names in named if any(wanted in name for name in names)]
+
     def nodes(self, level: int) -> tuple[Path3, ...]:
         """Distinct paths cut to `level` names, in the file's order."""
         return tuple(dict.fromkeys(leaf.path[:level] for leaf in self.leaves))

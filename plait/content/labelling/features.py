@@ -47,7 +47,7 @@ class TermWeights:
             for term, count in Counter(terms(text)).items():
                 if (place := self.place.get(term)) is not None:
                     weighted_NV[row, place] = (1 + np.log(count)) * self.weight_V[place]
-        length_N1 = np.linalg.norm(weighted_NV, axis=1, keepdims=True)
+        length_N1 = np.linalg.norm(weighted_NV, axis=1, keepdims=True).astype(np.float32)
         result: Floats = weighted_NV / np.maximum(length_N1, 1e-6)
         return result
 
