@@ -31,6 +31,8 @@ Sight = Literal["both", "no_label_words", "image_only"]
 _WORDS, _LIKE, _TAGS = 8.0, 2.0, 1.0
 """Logits of a label that is named, and of one standard deviation of likeness of the text and of the tags."""
 _BLOCK = 8.0
+_TEXT_BESIDE_PICTURES = 4.0
+"""A text's blocks count less where pictures say it too; found on rows of fashion's pool."""
 _READ = 300
 """Characters of a text that encoders read: the beginning says what it is about."""
 
@@ -115,8 +117,9 @@ def see(data: LabelledCreatives, sight: Sight, encoder: TextEncoder, cache: Vect
         vector_ND = encode_texts(encoder, [text[:_READ] for text in texts], cache)
         named_NC = LabelWords(data.taxonomy)(texts)
         terms = TermWeights.fit([texts[row] for row in data.pool_M])
-        vectors = Block.fit(vector_ND[data.pool_M], _BLOCK, width=vector_ND.shape[1], whitening=0.0)
-        blocks += [vectors(vector_ND), _BLOCK * terms(texts), _BLOCK * named_NC]
+        weight = _BLOCK if data.picture_ND is None else _TEXT_BESIDE_PICTURES
+        vectors = Block.fit(vector_ND[data.pool_M], weight, width=vector_ND.shape[1], whitening=0.0)
+        blocks += [vectors(vector_ND), weight * terms(texts), _BLOCK * named_NC]
         evidence_NC += _WORDS * named_NC + _LIKE * _scaled(likeness(vector_ND, label_CD), data.pool_M)
     return Seen(np.concatenate(blocks, axis=1).astype(np.float32), evidence_NC.astype(np.float32))
 

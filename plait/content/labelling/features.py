@@ -70,12 +70,12 @@ class Block:
             width: principal directions kept, at most D.
             whitening: power of a direction's variance that it is divided by; 0.5 makes all directions alike.
         """
-        mean_D = x_ND.mean(axis=0, dtype=np.float64).astype(np.float32)
-        centred_ND = x_ND - mean_D
+        mean_D: Floats = x_ND.mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred_ND: Floats = x_ND - mean_D
         variance_D, direction_DD = np.linalg.eigh(centred_ND.T @ centred_ND / len(x_ND))
         kept = np.argsort(variance_D)[::-1][: min(width, len(x_ND))]
         power_K = np.maximum(variance_D[kept], 1e-6 * variance_D.max()) ** whitening
-        turn_DK = (direction_DD[:, kept] / power_K).astype(np.float32)
+        turn_DK = np.asarray(direction_DD[:, kept] / power_K, np.float32)
         length = float(np.sqrt(np.square(centred_ND @ turn_DK).sum(axis=1).mean()))
         return cls(mean_D, turn_DK, weight / max(length, 1e-6))
 
