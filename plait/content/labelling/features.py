@@ -80,8 +80,7 @@ class Block:
         return cls(mean_D, turn_DK, weight / max(length, 1e-6))
 
     def __call__(self, x_ND: Floats) -> Floats:
-        result: Floats = (x_ND - self.mean_D) @ self.turn_DK * np.float32(self.scale)
-        return result
+        return np.asarray((x_ND - self.mean_D) @ self.turn_DK * self.scale, np.float32)
 
 
 def standardised(x_ND: NDArray[Any], fit_rows_M: NDArray[np.int64]) -> Floats:
