@@ -66,6 +66,21 @@ class Taxonomy:
         below = (leaf.path[len(path)] for leaf in self.leaves if leaf.path[: len(path)] == path != leaf.path)
         return tuple(dict.fromkeys(below))
 
+    def names_below(self, path: Path3, language: str) -> tuple[str, ...]:
+        """The names of `children(path)` in "zh" or "en", in the same order."""
+        level = len(path)
+        named = {
+            leaf.path[: level + 1]: leaf.names(language)[level] for leaf in reversed(self.leaves) if leaf.path[level:]
+        }
+        return tuple(named[*path, child] for child in self.children(path))
+
+    def search(self, part: str) -> list[Path3]:
+        """Paths of leaves that have `part` in a name, in any language; only those of that very name where there are."""
+        wanted = part.strip().casefold()
+        named = [(leaf.path, [name.casefold() for name in (leaf.text, *leaf.path, *leaf.zh)]) for leaf in self.leaves]
+        exact = [path for path, names in named if wanted in (names[0], names[len(path)], names[-1])]
+        return exact or [path for path, names in named if any(wanted in name for name in names)]
+
     def nodes(self, level: int) -> tuple[Path3, ...]:
         """Distinct paths cut to `level` names, in the file's order."""
         return tuple(dict.fromkeys(leaf.path[:level] for leaf in self.leaves))
@@ -121,7 +136,7 @@ def _from_csv(path: Path) -> list[Label]:
         rows = list(csv.DictReader(lines))
     if not rows or "l1" not in rows[0]:
         raise ConfigError(f"{path}: expected a CSV with a header of l1 and, as needed, {', '.join(_COLUMNS[1:])}")
-    if None in rows[0] or (unknown := sorted(set(rows[0]) - set(_COLUMNS))):
+    if unknown := sorted(str(column) for column in set(rows[0]) - set(_COLUMNS)):
         raise ConfigError(f"{path}: found columns {unknown}, expected some of {', '.join(_COLUMNS)}")
     return [_label(row) for row in rows]
 
@@ -135,9 +150,7 @@ def _label(row: Mapping[str, str | None]) -> Label:
 
 
 def _from_iab(path: Path) -> list[Label]:
-    """IAB Tech Lab's own layout: a row per node of any tier. Inner nodes are labels too, but for those with tiers below
-    them, whose creatives belong to one of these.
-    """
+    """IAB Tech Lab's own layout: a row per node of any tier. Labels are the nodes that have none below them."""
     with path.open(encoding="utf-8-sig", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
     if not rows or "Tier 1" not in rows[0]:
@@ -153,7 +166,10 @@ def _from_toml(path: Path) -> list[Label]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         return [
             Label(
-                tuple(row["path"]), tuple(row.get("zh", ())), str(row.get("description", "")), tuple(row.get("words", ()))
+                tuple(row["path"]),
+                tuple(row.get("zh", ())),
+                str(row.get("description", "")),
+                tuple(row.get("words", ())),
             )
             for row in content["label"]
         ]

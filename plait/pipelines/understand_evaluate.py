@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from plait.config.embedding import EncoderSettings
 from plait.content.labelling.classifier import ClassifierSettings, LightClassifier, Seen, draw_examples, teach
 from plait.content.labelling.evidence import LabelWords, label_text, likeness, tag_likeness
 from plait.content.labelling.features import Block, TermWeights
@@ -17,7 +18,6 @@ from plait.content.labelling.hierarchy import decide
 from plait.content.labelling.linear import Floats
 from plait.content.labelling.measures import LevelScores, confusions, score_level
 from plait.content.taxonomy import Taxonomy, normalised
-from plait.config.embedding import EncoderSettings
 from plait.data.artifacts import ArtifactStore
 from plait.llm.encode import TextEncoder, encode_texts
 from plait.llm.encoders import open_encoder
@@ -31,6 +31,8 @@ Sight = Literal["both", "no_label_words", "image_only"]
 _WORDS, _LIKE, _TAGS = 8.0, 2.0, 1.0
 """Logits of a label that is named, and of one standard deviation of likeness of the text and of the tags."""
 _BLOCK = 8.0
+_TEXT_BESIDE_PICTURES = 4.0
+"""A text's blocks count less where pictures say it too; found on rows of fashion's pool."""
 _READ = 300
 """Characters of a text that encoders read: the beginning says what it is about."""
 
@@ -88,8 +90,8 @@ def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
         seen, seconds = _timed(lambda sight=sight: see(data, sight, encoder, cache))  # type: ignore[misc]
         few = "few" if sight == "both" else f"few_{sight}"
         if sight == "both":
-            settings.append(_measure(data, seen, Setting("zero"), options, 0, seconds))
-        settings.append(_measure(data, seen, Setting(few), options, options.examples, seconds))
+            settings.append(_measure(data, seen, Setting("zero"), options, most=0, seconds=seconds))
+        settings.append(_measure(data, seen, Setting(few), options, most=options.examples, seconds=seconds))
     metrics = {key: metric for setting in settings for key, metric in _metrics(setting, data.taxonomy.depth).items()}
     path = _write(options, data, settings, metrics) if options.write else None
     return LabelEvaluation(settings, metrics, path)
@@ -108,15 +110,16 @@ def see(data: LabelledCreatives, sight: Sight, encoder: TextEncoder, cache: Vect
     evidence_NC = np.zeros((len(data.texts), len(data.taxonomy.leaves)), np.float32)
     label_CD = encode_texts(encoder, [label_text(label) for label in data.taxonomy.leaves], cache)
     if data.picture_ND is not None and data.tag_NV is not None:
-        blocks.append(Block.fit(data.picture_ND[data.pool_M], _BLOCK)(data.picture_ND))
+        blocks.append(Block.fit(data.picture_ND[data.pool_M], _BLOCK, width=768, whitening=0.15)(data.picture_ND))
         evidence_NC += _TAGS * _scaled(_tags(data.tag_NV, label_CD, encoder, cache), data.pool_M)
     if sight != "image_only":
         texts = data.texts if sight == "both" else without_label_words(data.texts, data.taxonomy)
         vector_ND = encode_texts(encoder, [text[:_READ] for text in texts], cache)
         named_NC = LabelWords(data.taxonomy)(texts)
         terms = TermWeights.fit([texts[row] for row in data.pool_M])
-        vectors = Block.fit(vector_ND[data.pool_M], _BLOCK, width=vector_ND.shape[1], whitening=0.0)
-        blocks += [vectors(vector_ND), _BLOCK * terms(texts), _BLOCK * named_NC]
+        weight = _BLOCK if data.picture_ND is None else _TEXT_BESIDE_PICTURES
+        vectors = Block.fit(vector_ND[data.pool_M], weight, width=vector_ND.shape[1], whitening=0.0)
+        blocks += [vectors(vector_ND), weight * terms(texts), _BLOCK * named_NC]
         evidence_NC += _WORDS * named_NC + _LIKE * _scaled(likeness(vector_ND, label_CD), data.pool_M)
     return Seen(np.concatenate(blocks, axis=1).astype(np.float32), evidence_NC.astype(np.float32))
 
@@ -144,7 +147,7 @@ def _scaled(evidence_NC: Floats, pool_M: NDArray[np.int64]) -> Floats:
 
 
 def _measure(
-    data: LabelledCreatives, seen: Seen, setting: Setting, options: EvaluationOptions, most: int, seconds: float
+    data: LabelledCreatives, seen: Seen, setting: Setting, options: EvaluationOptions, *, most: int, seconds: float
 ) -> Setting:
     test = seen.rows(data.test_M)
     for draw in range(options.draws if most else 1):
@@ -201,7 +204,7 @@ def _write(
         seeds=[options.seed],
         metrics=metrics,
         notes=(
-            f"Light classifier, no language model. `few`: at most {options.examples} hand labels a leaf, mean and range "
+            f"Light classifier, no language model. `few`: at most {options.examples} labels a leaf, mean and range "
             f"over {options.draws} draws. A level counts as right when the whole path down to it is. `ece` and "
             f"`coverage_95` use the calibrated confidence. `creatives_per_s` counts texts' vectors (where they are not "
             f"kept yet), features and answers, not the photographs' features, which are kept. Commonest mistakes of "

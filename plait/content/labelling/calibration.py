@@ -9,8 +9,9 @@ _TEMPERATURES = np.geomspace(0.2, 8.0, 60)
 
 
 def temperature_of(logit_NC: Floats, label_N: Codes, weight_N: Floats) -> float:
-    """T in [0.2, 8] that minimises the weighted -ln softmax(logits / T)[label] (Guo et al. 2017, "On Calibration of
-    Modern Neural Networks"); 1 without rows.
+    """T in [0.2, 8] that minimises the weighted mean of -ln softmax(logits / T)[label]; 1 without rows.
+
+    Guo et al. 2017, "On Calibration of Modern Neural Networks".
     """
     if not len(label_N) or weight_N.sum() <= 0:
         return 1.0

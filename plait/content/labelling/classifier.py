@@ -32,7 +32,9 @@ class ClassifierSettings(BaseModel):
     pseudo_weight: float = 0.3
     """What an unlabelled row counts, beside 1 of an example."""
     evidence_weight: float = 0.25
-    """What the labels' own evidence counts beside the examples."""
+    """What the labels' own evidence counts beside what was learnt."""
+    most_unlabelled: int = 4_000
+    """Unlabelled rows that it learns from, at most, evenly spread."""
     folds: int = 4
     """Parts of the examples that are held out in turn for calibration."""
 
@@ -86,6 +88,8 @@ def teach(
         taxonomy: the labels.
         settings: how.
     """
+    every = max(1, -(-len(unlabelled.evidence_NC) // settings.most_unlabelled))
+    unlabelled = unlabelled.rows(np.arange(0, len(unlabelled.evidence_NC), every))
     whole = _learn(unlabelled, examples, label_N, settings)
     if len(label_N) < 2 * len(taxonomy.nodes(1)):
         return whole
@@ -96,7 +100,7 @@ def teach(
         part = _learn(unlabelled, examples.rows(kept), label_N[kept], settings.model_copy(update={"rounds": 0}))
         logits_NC[held] = part.logits(examples.rows(held))
     counts = np.bincount(label_N, minlength=len(taxonomy.leaves))
-    natural_C = softmax(whole.offset_C[None])[0] + 1e-6
+    natural_C = whole.probabilities(unlabelled).mean(axis=0) + np.float32(1e-6)
     weight_N = (natural_C[label_N] / counts[label_N]).astype(np.float32)
     taught_N = counts[label_N] > 1
     return LightClassifier(
@@ -136,7 +140,7 @@ def _from_own_answers(
     """Learn again, from the examples and from one's own sharpened answers; the shares are in the answers now."""
     sharp_MC = np.square(softmax(before.logits(unlabelled)))
     sharp_MC /= sharp_MC.sum(axis=1, keepdims=True)
-    weight = np.repeat(np.float32([1.0, settings.pseudo_weight]), [len(target_NC), len(sharp_MC)])
+    weight = np.repeat(np.array([1.0, settings.pseudo_weight], np.float32), [len(target_NC), len(sharp_MC)])
     model = fit_softmax(
         np.concatenate([examples.feature_ND, unlabelled.feature_ND]),
         np.concatenate([target_NC, sharp_MC.astype(np.float32)]),
@@ -144,7 +148,7 @@ def _from_own_answers(
         penalty=settings.penalty * 5 / len(weight),
         iterations=25,
     )
-    return LightClassifier(model, np.zeros_like(before.offset_C), 0.0)
+    return LightClassifier(model, np.zeros_like(before.offset_C), settings.evidence_weight)
 
 
 def _folds(label_N: Rows, folds: int) -> Rows:
@@ -160,7 +164,5 @@ def _folds(label_N: Rows, folds: int) -> Rows:
 def draw_examples(label_N: Sequence[int] | Rows, pool_M: Rows, most: int, generator: np.random.Generator) -> Rows:
     """Rows of the pool: at most `most` of every label, drawn at random."""
     label = np.asarray(label_N)
-    chosen = [
-        generator.permutation(pool_M[label[pool_M] == leaf])[:most] for leaf in np.unique(label[pool_M])
-    ]
+    chosen = [generator.permutation(pool_M[label[pool_M] == leaf])[:most] for leaf in np.unique(label[pool_M])]
     return np.concatenate(chosen)

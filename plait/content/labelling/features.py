@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,12 @@ class TermWeights:
     weight_V: Floats
 
     @classmethod
-    def fit(cls, texts: Sequence[str], fewest: int = 5, most: int = 4_000) -> Self:
+    def fit(cls, texts: Sequence[str], fewest: int = 5, most: int = 1_500) -> Self:
         """Of the `most` commonest terms that stand in `fewest` texts or more."""
         counts = Counter(term for text in texts for term in set(terms(text)))
-        kept = sorted((term for term in counts if counts[term] >= fewest), key=lambda term: (-counts[term], term))[:most]
+        kept = sorted((term for term in counts if counts[term] >= fewest), key=lambda term: (-counts[term], term))[
+            :most
+        ]
         weight_V = np.array([np.log(len(texts) / counts[term]) for term in kept], np.float32)
         return cls({term: place for place, term in enumerate(kept)}, weight_V)
 
@@ -45,7 +47,7 @@ class TermWeights:
             for term, count in Counter(terms(text)).items():
                 if (place := self.place.get(term)) is not None:
                     weighted_NV[row, place] = (1 + np.log(count)) * self.weight_V[place]
-        length_N1 = np.linalg.norm(weighted_NV, axis=1, keepdims=True)
+        length_N1 = np.linalg.norm(weighted_NV, axis=1, keepdims=True).astype(np.float32)
         result: Floats = weighted_NV / np.maximum(length_N1, 1e-6)
         return result
 
@@ -68,22 +70,22 @@ class Block:
             width: principal directions kept, at most D.
             whitening: power of a direction's variance that it is divided by; 0.5 makes all directions alike.
         """
-        mean_D = x_ND.mean(axis=0, dtype=np.float64).astype(np.float32)
-        centred_ND = x_ND - mean_D
+        mean_D: Floats = x_ND.mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred_ND: Floats = x_ND - mean_D
         variance_D, direction_DD = np.linalg.eigh(centred_ND.T @ centred_ND / len(x_ND))
         kept = np.argsort(variance_D)[::-1][: min(width, len(x_ND))]
         power_K = np.maximum(variance_D[kept], 1e-6 * variance_D.max()) ** whitening
-        turn_DK = (direction_DD[:, kept] / power_K).astype(np.float32)
+        turn_DK = np.asarray(direction_DD[:, kept] / power_K, np.float32)
         length = float(np.sqrt(np.square(centred_ND @ turn_DK).sum(axis=1).mean()))
         return cls(mean_D, turn_DK, weight / max(length, 1e-6))
 
     def __call__(self, x_ND: Floats) -> Floats:
-        result: Floats = (x_ND - self.mean_D) @ self.turn_DK * np.float32(self.scale)
-        return result
+        return np.asarray((x_ND - self.mean_D) @ self.turn_DK * self.scale, np.float32)
 
 
-def standardised(x_ND: NDArray[np.floating], fit_rows_M: NDArray[np.integer]) -> Floats:
+def standardised(x_ND: NDArray[Any], fit_rows_M: NDArray[np.int64]) -> Floats:
     """Columns with mean 0 and variance 1 over some rows."""
     x = x_ND.astype(np.float32)
-    result: Floats = (x - x[fit_rows_M].mean(axis=0)) / (x[fit_rows_M].std(axis=0) + 1e-6)
+    mean_D, spread_D = x[fit_rows_M].mean(axis=0), x[fit_rows_M].std(axis=0)
+    result: Floats = (x - mean_D) / (spread_D + np.float32(1e-6))
     return result
