@@ -229,3 +229,22 @@ def bench_report() -> None:
     from plait.pipelines.results import render_results
 
     typer.echo(f"written: {render_results()}")
+
+
+@bench.command("embed")
+def bench_embed(
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    texts: Annotated[int, typer.Option(help="Texts of users that are encoded both ways.", min=10)] = 1_000,
+    runs: Annotated[int, typer.Option(help="Runs of each, in turn.", min=1)] = 3,
+) -> None:
+    """Encoding against plain sentence-transformers, a daily refresh against all from nothing, the vector index.
+
+    Both run the same MiniLM weights in one process; the cosine of their vectors is in the result,
+    benchmarks/results/embed_speed.json. Run it in a checkout.
+
+    Example: plait bench embed -w ./demo
+    """
+    from plait.pipelines.bench_embed import SpeedOptions, measure_embed
+    from plait.pipelines.project import open_project
+
+    typer.echo(f"written: {measure_embed(open_project(workspace), SpeedOptions(texts=texts, runs=runs))}")

@@ -84,7 +84,7 @@ class TrunkConfig(Settings):
 class DnnConfig(TrunkConfig):
     """DCNv2 with target attention over the recent sequence."""
 
-    family: Literal["dnn"] = "dnn"
+    family: Literal["dnn", "ctrl-dnn"] = "dnn"  # narrowed by what extends it
 
 
 class HstuConfig(TrunkConfig):
@@ -168,6 +168,13 @@ class CtrlConfig(TabularConfig):
     align: AlignmentConfig = AlignmentConfig()
 
 
+class CtrlDnnConfig(DnnConfig):
+    """Stage one of CTRL for the DNN."""
+
+    family: Literal["ctrl-dnn"] = "ctrl-dnn"
+    align: AlignmentConfig = AlignmentConfig()
+
+
 class NextItemConfig(Settings):
     """A next-item model: one state per event, one vector per item of the catalogue."""
 
@@ -199,13 +206,15 @@ class NextItemConfig(Settings):
 
 
 RankerConfig = PopularityConfig | LinearConfig | TabularConfig | DnnConfig | HstuConfig
-ModelConfig = RankerConfig | CtrlConfig | NextItemConfig
+AlignedConfig = CtrlConfig | CtrlDnnConfig
+ModelConfig = RankerConfig | AlignedConfig | NextItemConfig
 
 FAMILIES: dict[str, type[ModelConfig]] = {
     "popularity": PopularityConfig,
     "lr": LinearConfig,
     "tabular": TabularConfig,
     "ctrl": CtrlConfig,
+    "ctrl-dnn": CtrlDnnConfig,
     "dnn": DnnConfig,
     "hstu": HstuConfig,
     "next-item": NextItemConfig,

@@ -11,7 +11,7 @@ from torch import nn
 from plait.errors import ArtifactError
 from plait.features.spec import FeatureSpec
 from plait.models.builder import build_model
-from plait.models.config import CtrlConfig, ModelConfig, NextItemConfig, RankerConfig, parse_model
+from plait.models.config import AlignedConfig, ModelConfig, NextItemConfig, RankerConfig, parse_model
 from plait.models.next_item import ItemWords, NextItemModel
 from plait.registry import RegisteredModel
 
@@ -60,7 +60,7 @@ def load_config(registered: RegisteredModel) -> RankerConfig:
         ConfigError: a value does not fit the family.
     """
     config: ModelConfig = parse_model(describe_model(registered)["model"], f"{registered.reference} {MODEL_FILE}")
-    if isinstance(config, NextItemConfig | CtrlConfig):
+    if isinstance(config, NextItemConfig | AlignedConfig):
         raise ArtifactError(
             f"{registered.reference} is of family '{config.family}', expected a ranker; name another model"
         )

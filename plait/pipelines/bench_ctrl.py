@@ -21,7 +21,7 @@ from plait.schema import Split
 from plait.training import Predictions, predict
 
 BACKBONES = ("wide-deep", "deepfm", "dcnv2", "autoint")
-ALIGNED = {"ctrl-autoint": "autoint", "ctrl-dcnv2": "dcnv2"}
+ALIGNED = {"ctrl-autoint": "autoint", "ctrl-dcnv2": "dcnv2", "ctrl-dnn": "dnn"}
 """What is compared with which backbone."""
 COLD = 20
 """Items and users with at most this many training exposures are called cold."""
@@ -31,7 +31,7 @@ COLD = 20
 class CtrlOptions:
     """What `plait bench ctrl` can be asked for."""
 
-    recipes: Sequence[str] = (*BACKBONES, *ALIGNED)
+    recipes: Sequence[str] = (*BACKBONES, "ctrl-autoint", "ctrl-dcnv2")
     seeds: Sequence[int] = (1, 2, 3)
     bootstrap: int = 200
     requests: int = 200

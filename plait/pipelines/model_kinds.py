@@ -11,7 +11,7 @@ from plait.data.artifacts import fingerprint, fingerprint_files, write_atomicall
 from plait.data.item_sequences import ITEMS_FILE, ItemSequences
 from plait.features.dataset import EncodedDataset
 from plait.models.builder import build_model
-from plait.models.config import CtrlConfig, NextItemConfig
+from plait.models.config import AlignedConfig, NextItemConfig
 from plait.models.ctrl import AlignedTower
 from plait.models.loading import MODEL_FILE, SPEC_FILE
 from plait.models.next_item import NextItemModel
@@ -47,7 +47,7 @@ def model_kind(project: Project, recipe: Recipe) -> ModelKind:
     """The kind of a recipe's model; what it is trained on is made now unless it is there."""
     if isinstance(recipe.model, NextItemConfig):
         return NextItemKind(item_sequences(project))
-    if isinstance(recipe.model, CtrlConfig):
+    if isinstance(recipe.model, AlignedConfig):
         return AlignmentKind(project)
     return RankerKind(encoded_dataset(project))
 
@@ -95,9 +95,9 @@ class AlignmentKind:
 
     def build(self, recipe: Recipe) -> AlignedTower:
         """The ranker that the recipe sizes, and both projections."""
-        if not isinstance(recipe.model, CtrlConfig):
+        if not isinstance(recipe.model, AlignedConfig):
             raise TypeError(f"{recipe.model.family} is not aligned with texts")
-        return AlignedTower(recipe.model, self._dataset.spec, self._texts.width)
+        return AlignedTower(recipe.model, self._dataset.spec, self._dataset.item_fields_VI, self._texts.width)
 
     def train(self, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool) -> TrainingResult:
         """Descent on finding one's text, and one's row."""

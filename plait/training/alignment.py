@@ -11,11 +11,13 @@ from torch import Tensor
 
 from plait.models.batch import Batch
 from plait.models.ctrl import AlignedTower
+from plait.models.ranker import StartsFromRates
 from plait.nn.alignment import Similarities, alignment_loss, similarities
 from plait.schema import Split
 from plait.training.config import TrainingConfig
 from plait.training.data import Loader, TrainingData
 from plait.training.gradient_cache import cached_loss
+from plait.training.predict import as_ranker
 from plait.training.ranking import base_logits
 
 _JUDGED_TOGETHER = 1024
@@ -62,7 +64,7 @@ class AlignmentTask:
         self._loader = Loader(
             dataset,
             Split.TRAIN,
-            model.ranker,
+            as_ranker(model.ranker),
             batch_size=config.batch_size,
             batch_events=config.batch_events,
         )
@@ -70,7 +72,8 @@ class AlignmentTask:
 
     def prepare(self) -> None:
         """Let the ranker begin at the objectives' rates: that is where fine-tuning finds it."""
-        self.model.ranker.start_from(base_logits(self._dataset))
+        if isinstance(self.model.ranker, StartsFromRates):
+            self.model.ranker.start_from(base_logits(self._dataset))
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[AlignmentBatch, int]]:
         """Shuffled batches."""
@@ -125,7 +128,7 @@ class AlignmentTask:
         parts = [rows_B[start : start + size] for start in range(0, len(rows_B), size)]
         chunks = [
             (
-                Batch.from_features(self._dataset.impression_batch(part, self.model.ranker.history)),
+                Batch.from_features(self._dataset.impression_batch(part, self.model.rows.history)),
                 torch.from_numpy(self._texts.vectors(part)),
             )
             for part in parts

@@ -13,7 +13,11 @@ from plait.training import AlignmentTask, TrainingConfig, train_task
 from plait.training.gradient_cache import cached_loss
 from plait.training.warm_start import start_from_weights, starting_weights
 
-SIZES = {"embedding_dim": 4, "hidden": [8], "attention_layers": 1, "attention_width": 4}
+SIZES = {
+    "ctrl": {"embedding_dim": 4, "hidden": [8], "attention_layers": 1, "attention_width": 4},
+    "ctrl-dnn": {"embedding_dim": 4, "hidden": [8], "dropout": 0.0, "unknown_rate": 0.0},
+}
+TABLES = {"ctrl": "ranker.embedded.codes.table.weight", "ctrl-dnn": "ranker.trunk.fields.table.weight"}
 ALIGN = {"width": 8, "subspaces": 2}
 
 
@@ -34,11 +38,11 @@ class ItemTexts:
         return self._item_E[rows_B]
 
 
-def task(chunk: int = 1024, **training) -> AlignmentTask:
+def task(family: str = "ctrl", *, chunk: int = 1024, **training) -> AlignmentTask:
     dataset = SmallDataset()
     torch.manual_seed(2)
-    config = parse_model({"family": "ctrl", **SIZES, "align": {**ALIGN, "chunk": chunk}}, "test")
-    model = AlignedTower(config, dataset.spec, ItemTexts.width)
+    config = parse_model({"family": family, **SIZES[family], "align": {**ALIGN, "chunk": chunk}}, "test")
+    model = AlignedTower(config, dataset.spec, dataset.item_fields_VI, ItemTexts.width)
     settings = {"batch_size": 100, "embedding_learning_rate": 0.02, "learning_rate": 0.01, "metric": "alignment"}
     return AlignmentTask(dataset, ItemTexts(dataset), model, TrainingConfig(**settings | training))
 
@@ -48,9 +52,10 @@ def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: grad.to_dense() if grad.is_sparse else grad for name, grad in found.items()}
 
 
+@pytest.mark.parametrize("family", list(SIZES))
 @pytest.mark.parametrize("chunk", [1, 7, 33])
-def test_gradient_caching_gives_the_gradients_of_the_whole_batch(chunk):
-    whole, cached = task(), task(chunk)
+def test_gradient_caching_gives_the_gradients_of_the_whole_batch(family, chunk):
+    whole, cached = task(family), task(family, chunk=chunk)
     (batch, _), (pieces, _) = next(whole.batches(0, 0)), next(cached.batches(0, 0))
     assert len(batch.chunks) == 1
     assert len(pieces.chunks) == -(-100 // chunk)
@@ -59,7 +64,7 @@ def test_gradient_caching_gives_the_gradients_of_the_whole_batch(chunk):
     assert float(cached.loss(pieces)) == pytest.approx(float(loss.detach()), abs=1e-5)
     expected, found = gradients(whole.model), gradients(cached.model)
     assert set(expected) == set(found)
-    assert "ranker.embedded.codes.table.weight" in expected
+    assert TABLES[family] in expected
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
 
@@ -110,9 +115,11 @@ def test_a_killed_alignment_ends_in_the_same_weights(tmp_path):
         assert torch.equal(resumed.model.state_dict()[name], weight), name
 
 
-def test_the_ranker_takes_every_weight_of_the_aligned_one_and_nothing_else():
-    aligned = task().model
-    ranker = build_model(parse_model({"family": "tabular", **SIZES}, "test"), SmallDataset().spec, np.zeros((1, 1)))
+@pytest.mark.parametrize(("family", "backbone"), [("ctrl", "tabular"), ("ctrl-dnn", "dnn")])
+def test_the_ranker_takes_every_weight_of_the_aligned_one_and_nothing_else(family, backbone):
+    aligned, dataset = task(family).model, SmallDataset()
+    config = parse_model({"family": backbone, **SIZES[family]}, "test")
+    ranker = build_model(config, dataset.spec, dataset.item_fields_VI)
     taken = start_from_weights(ranker, starting_weights(aligned), freeze=False)
     assert set(taken) == set(ranker.state_dict())
     assert all(torch.equal(ranker.state_dict()[name], aligned.ranker.state_dict()[name]) for name in taken)
