@@ -61,6 +61,16 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "value": 2.0,
     },
     "ActionSettings": {"value_edges": [1.0, 2.0]},
+    "ContentSettings": {
+        "max_file_mb": 50.0,
+        "max_megapixels": 20.0,
+        "max_video_seconds": 90.0,
+        "max_text_kb": 10.0,
+        "step_seconds": 30.0,
+        "shots": 2,
+        "workers": 1,
+        "attempts": 2,
+    },
     "EmbeddingSettings": {
         "encoder": {
             "kind": "endpoint",

@@ -165,7 +165,7 @@ def test_train_evaluate_and_load(root):
         assert torch.equal(weight, loaded.state_dict()[name])
     valid = evaluate_next_item(project, "hstu-next-time", split=Split.VALID, bootstrap=0)
     assert registered.manifest.metrics["hr@10"] == valid.metrics["hr@10"].value
-    with pytest.raises(ArtifactError, match="is a next-item model, expected a ranker"):
+    with pytest.raises(ArtifactError, match="is of family 'next-item', expected a ranker"):
         load_model(registered)
     with pytest.raises(ArtifactError, match="holds out no train items"):
         evaluate_next_item(project, "hstu-next-time", split=Split.TRAIN, bootstrap=0)
