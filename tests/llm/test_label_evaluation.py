@@ -52,7 +52,7 @@ def test_few_examples_separate_what_shares_no_character(data_folder: Path) -> No
 def test_rows_without_a_third_level_are_left_out_and_halves_do_not_meet(data_folder: Path) -> None:
     data = read_labelled("kuairec", data_folder, ArtifactStore(data_folder / "kept"))
     assert sorted([*data.pool_M, *data.test_M]) == list(range(12))
-    assert {text for text in data.texts} == set(WORDS.values())
+    assert set(data.texts) == set(WORDS.values())
 
 
 def test_missing_data_says_where_it_was_looked_for(tmp_path: Path) -> None:
