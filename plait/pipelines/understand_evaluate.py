@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.config.embedding import EncoderSettings
-from plait.content.labelling.classifier import ClassifierSettings, LightClassifier, Seen, draw_examples, teach
+from plait.content.labelling.classifier import (
+    TEXT_ONLY,
+    ClassifierSettings,
+    LightClassifier,
+    Seen,
+    draw_examples,
+    teach,
+)
 from plait.content.labelling.evidence import LabelWords, label_text, likeness, tag_likeness
 from plait.content.labelling.features import Block, TermWeights
 from plait.content.labelling.hierarchy import decide
@@ -150,12 +157,13 @@ def _measure(
     data: LabelledCreatives, seen: Seen, setting: Setting, options: EvaluationOptions, *, most: int, seconds: float
 ) -> Setting:
     test = seen.rows(data.test_M)
+    settings = TEXT_ONLY if data.picture_ND is None else ClassifierSettings()
     for draw in range(options.draws if most else 1):
         rows = np.zeros(0, np.int64)
         if most:
             rows = draw_examples(data.label_N, data.pool_M, most, generator(options.seed, "examples", draw))
         unlabelled = seen.rows(np.setdiff1d(data.pool_M, rows))
-        classifier = teach(unlabelled, seen.rows(rows), data.label_N[rows], data.taxonomy, ClassifierSettings())
+        classifier = teach(unlabelled, seen.rows(rows), data.label_N[rows], data.taxonomy, settings)
         spent = _score(data, classifier, test, setting)
         setting.seconds += spent + seconds * len(data.test_M) / len(data.texts)
         setting.answered += len(data.test_M)

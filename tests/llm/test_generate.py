@@ -1,15 +1,14 @@
 """Chat models against a real HTTP server that behaves badly on purpose, and against a real model where there is one."""
 
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from model_desk import Desk, Reply
 from pydantic import BaseModel
 
 from plait.content.labelling.model_strategies import ByLevel, ByLikelihood, OneShot
@@ -22,7 +21,6 @@ from plait.llm.generate import Tokens, estimate_cost
 from plait.llm.llama_cpp import LlamaCpp, open_gguf
 from plait.llm.openai_endpoint import EndpointSettings, OpenAIEndpoint, image_part, open_endpoint
 
-Reply = Callable[[dict[str, Any]], tuple[int, Any]]
 TREE = make_taxonomy("t", [Label(("games", "shooter")), Label(("games", "cards")), Label(("finance", "loans"))])
 
 
@@ -33,43 +31,6 @@ class Fruit(StrEnum):
 
 class Basket(BaseModel):
     fruit: Fruit
-
-
-class Desk:
-    """A server: what it was asked, and the most calls that were under way at once."""
-
-    def __init__(self, reply: Reply) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.headers: list[str | None] = []
-        self.most = self._now = 0
-        self._lock = threading.Lock()
-        desk = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with desk._lock:
-                    desk.asked.append(body)
-                    desk.headers.append(self.headers["Authorization"])
-                    desk._now += 1
-                    desk.most = max(desk.most, desk._now)
-                status, content = reply(body)
-                with desk._lock:
-                    desk._now -= 1
-                raw = (content if isinstance(content, str) else json.dumps(content)).encode()
-                try:
-                    self.send_response(status)
-                    self.send_header("Content-Length", str(len(raw)))
-                    self.end_headers()
-                    self.wfile.write(raw)
-                except BrokenPipeError:
-                    pass
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 @pytest.fixture

@@ -33,10 +33,16 @@ class ClassifierSettings(BaseModel):
     """What an unlabelled row counts, beside 1 of an example."""
     evidence_weight: float = 0.25
     """What the labels' own evidence counts beside what was learnt."""
+    share_iterations: int = 100
+    """Steps towards the labels' shares among unlabelled rows; few where answers are unsure and rows per label few."""
     most_unlabelled: int = 4_000
     """Unlabelled rows that it learns from, at most, evenly spread."""
     folds: int = 4
     """Parts of the examples that are held out in turn for calibration."""
+
+
+TEXT_ONLY = ClassifierSettings(penalty=3.0, rounds=0, evidence_weight=0.1, share_iterations=3)
+"""For texts without pictures, where answers are too unsure to learn from; found on training rows of iFlytek."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ def _learn(unlabelled: Seen, examples: Seen, label_N: Rows, settings: Classifier
         first = LightClassifier(model, np.zeros(classes, np.float32), weight)
     else:
         first = LightClassifier(None, np.zeros(classes, np.float32), 1.0)
-    share_C = shares_without_labels(softmax(first.logits(unlabelled)), alike_C)
+    share_C = shares_without_labels(softmax(first.logits(unlabelled)), alike_C, settings.share_iterations)
     shares_C = np.log(share_C * classes)
     found = LightClassifier(first.model, shares_C, first.evidence_weight)
     for _ in range(settings.rounds):
