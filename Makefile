@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt
 	  { echo "Plait needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	@echo "Setting up in $(VENV) (once; a few minutes, most of it PyTorch) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e ".[simulation,dev]"
+	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e ".[simulation,content,llm,embedding,huggingface,onnx,dev]"
 	@touch $@
 
 demo: $(READY)

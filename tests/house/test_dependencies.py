@@ -14,6 +14,7 @@ PACKAGE = Path(plait.__file__).parent
 PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
 COMES_WITH = {"starlette": "fastapi", "pydantic-core": "pydantic", "markupsafe": "jinja2", "llvmlite": "numba"}
 """Imported directly, though the other one decides on the version."""
+EXTRAS = tuple(name for name in PROJECT["project"]["optional-dependencies"] if name != "dev")
 FOUND_BY = {"uvloop": "uvicorn", "httptools": "uvicorn"}
 """Never imported: the other one is faster where they are installed."""
 
@@ -41,7 +42,7 @@ def imported() -> set[str]:
 
 def test_what_is_imported_is_declared():
     known = packages_distributions()
-    available = declared() | declared(extra="simulation") | declared(extra="gpu")
+    available = declared().union(*(declared(extra=extra) for extra in EXTRAS))
     missing = {}
     for name in imported():
         owners = {plain(owner) for owner in known.get(name, [name])}
