@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from plait.evaluation import Evaluation, compare_over_seeds, over_seeds
 from plait.features.dataset import EncodedDataset
-from plait.pipelines.embed import embedding_encoder, item_vectors
+from plait.pipelines.embed import embedding_encoder, item_texts_by_row
 from plait.pipelines.embedding_groups import ITEM_EMBEDDING
 from plait.pipelines.feature_groups import dataset_with
 from plait.pipelines.measure import measure
@@ -116,11 +116,11 @@ def _training_counts(dataset: EncodedDataset) -> NDArray[np.int64]:
 
 def _recall(project: Project, dataset: EncodedDataset) -> dict[str, Metric]:
     """How many of the rare items that users turned out to want have texts near those of their recent items."""
-    _, items = item_vectors(project)
-    vectors_RD = np.zeros((len(dataset.tables.items), items.vectors_VD.shape[1]), np.float32)
-    rows_V = dataset.tables.items.ids.encode(items.items)
-    vectors_RD[rows_V[rows_V > 0]] = items.vectors_VD[rows_V > 0]
-    source = TextNeighbours(unit_vectors(vectors_RD))
+    known = item_texts_by_row(project, dataset.tables.items.ids)
+    if known is None:
+        return {}
+    source = TextNeighbours(unit_vectors(known[1]))
+    candidates = int(known[1].any(axis=1).sum())
     row_of_code = np.zeros(len(dataset.item_fields_VI), np.int64)
     code_R = dataset.tables.items.codes_RF[:, 0]
     row_of_code[code_R[code_R > 0]] = np.flatnonzero(code_R > 0)
@@ -134,7 +134,7 @@ def _recall(project: Project, dataset: EncodedDataset) -> dict[str, Metric]:
         hits = [_found(source, dataset, int(row), row_of_code) for row in rows_B]
         if hits:
             metrics[f"recall_{bucket}"] = Metric(float(np.mean(hits)), unit=f"recall@{_NEAREST}")
-            metrics[f"chance_{bucket}"] = Metric(_NEAREST / len(items.items), unit=f"recall@{_NEAREST}")
+            metrics[f"chance_{bucket}"] = Metric(_NEAREST / candidates, unit=f"recall@{_NEAREST}")
     return metrics
 
 

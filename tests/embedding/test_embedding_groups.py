@@ -112,6 +112,21 @@ def test_sweep(project, tmp_path):
     assert f"{found.points[0].auc.value:.4f}" in page
 
 
+def test_served_candidates_come_from_texts_too(project):
+    from plait.pipelines.models import model_registry
+    from plait.pipelines.serve import served_data
+    from plait.pipelines.train import train_model
+    from plait.retrieval.vector_index import TextNeighbours
+
+    trained = train_model(with_settings(project, width=4), "lr", overrides={"features": {"use": [USER_EMBEDDING]}})
+    data = served_data(project, model_registry(project).resolve(trained.reference))
+    dataset = EncodedDataset.open(data.encoded)
+    source = TextNeighbours.load(data.retrieval / "text")
+    items = dataset.tables.items.ids.encode(embed.item_vectors(project)[1].items)
+    assert source._vectors_VD[items].any(axis=1).all()
+    assert not source._vectors_VD[0].any(), "no text for the unknown item"
+
+
 def test_cold_start(project, tmp_path):
     found = measure_cold_start(with_settings(project, width=4), recipe="dnn-small", seeds=(1,), bootstrap=20)
     path = write_cold_start(found, "cold", "plait embed cold-start", folder=tmp_path)
