@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from plait.seeding import derive_seed, generator
 
-_EPOCHS = 3
-_BATCH = 4096
+_STEPS = 1_500
+_BATCH = 1_024
 _LEARNING_RATE = 0.01
 _WEIGHT_DECAY = 1e-4
 
@@ -56,23 +56,23 @@ def fit_supervised(outcomes: Outcomes, width: int, *, seed: int = 0) -> NDArray[
     Args:
         outcomes: of the training window only.
         width: d.
-        seed: of weights and order.
+        seed: of weights and of the exposures drawn for each step.
     """
     torch.manual_seed(derive_seed(seed, "supervised projection"))
     items, objectives = int(outcomes.item_B.max(initial=0)) + 1, outcomes.labels_BT.shape[1]
     ranker = _Ranker(outcomes.vectors_BD.shape[1], width, items, objectives)
     optimiser = torch.optim.AdamW(ranker.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-    order = generator(seed, "supervised order")
+    draws = generator(seed, "supervised draws")
     arrays = (outcomes.vectors_BD, outcomes.item_B, outcomes.labels_BT, outcomes.mask_BT)
     vectors_BD, item_B, labels_BT, mask_BT = (torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
-    for _ in range(_EPOCHS):
-        for rows in torch.split(torch.from_numpy(order.permutation(len(item_B))), _BATCH):
-            losses = nn.functional.binary_cross_entropy_with_logits(
-                ranker(vectors_BD[rows], item_B[rows]), labels_BT[rows], reduction="none"
-            )
-            loss = losses[mask_BT[rows]].mean() if bool(mask_BT[rows].any()) else losses.sum() * 0
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+    for _ in range(_STEPS):
+        rows = torch.from_numpy(draws.integers(0, len(item_B), _BATCH))
+        losses_BT = nn.functional.binary_cross_entropy_with_logits(
+            ranker(vectors_BD[rows], item_B[rows]), labels_BT[rows], reduction="none"
+        )
+        loss = (losses_BT * mask_BT[rows]).sum() / mask_BT[rows].sum().clamp(min=1)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
     weight_DX: NDArray[np.float32] = ranker.project.weight.detach().numpy().T.copy()
     return weight_DX

@@ -17,6 +17,7 @@ from plait.embedding.snapshots import Snapshots, joined, last_snapshots, seen_sn
 from plait.embedding.templates import TextTemplates
 from plait.embedding.user_text import UserTexts
 from plait.errors import ArtifactError, DataError
+from plait.features.vocabulary import Vocabulary
 from plait.llm.encode import TextEncoder, encode_texts
 from plait.llm.encoders import open_encoder
 from plait.llm.vector_cache import VectorCache
@@ -161,8 +162,23 @@ def user_vectors(project: Project) -> tuple[Path, UserVectors]:
 def item_vectors(project: Project) -> tuple[Path, ItemVectors]:
     """What the last `plait embed` made of items, and its folder; raises as `user_vectors`."""
     folder = _built(project, _ITEMS)
-    vectors_VD = load_arrays(folder, "vectors")["vectors"]
-    return folder, ItemVectors(pl.read_parquet(folder / "ids.parquet").to_series(), vectors_VD)
+    return folder, _read_items(folder)
+
+
+def item_texts_by_row(project: Project, ids: Vocabulary) -> tuple[str, NDArray[np.float32]] | None:
+    """What the last `plait embed` made of items: a name for it, and the vectors by row; None where there was none.
+
+    It does not matter whether the log has grown since: items that are new have no vector yet.
+    """
+    try:
+        folder = project.store.find(_ITEMS, _record(project), _HINT)
+    except ArtifactError:
+        return None
+    items = _read_items(folder)
+    rows_V = ids.encode(items.items)
+    vectors_RD = np.zeros((ids.size, items.vectors_VD.shape[1]), np.float32)
+    vectors_RD[rows_V[rows_V > 0]] = items.vectors_VD[rows_V > 0]
+    return folder.name, vectors_RD
 
 
 def embedding_encoder(project: Project) -> str:
@@ -243,3 +259,8 @@ def _read_users(folder: Path) -> UserVectors:
         training_R=arrays["training"],
         vectors_MD=arrays["vectors"],
     )
+
+
+def _read_items(folder: Path) -> ItemVectors:
+    vectors_VD = load_arrays(folder, "vectors")["vectors"]
+    return ItemVectors(pl.read_parquet(folder / "ids.parquet").to_series(), vectors_VD)

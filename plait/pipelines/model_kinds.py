@@ -17,6 +17,7 @@ from plait.models.loading import MODEL_FILE, SPEC_FILE
 from plait.models.next_item import NextItemModel
 from plait.models.words import item_words
 from plait.pipelines.encode import encoded_dataset
+from plait.pipelines.feature_groups import group_folders
 from plait.pipelines.item_sequences import item_sequences
 from plait.pipelines.project import Project
 from plait.pipelines.sample_texts import load_sample_texts, sample_texts
@@ -39,6 +40,10 @@ class ModelKind(Protocol):
     def describe(self, recipe: Recipe, run: Path) -> dict[str, Path]:
         """The files that tell what the weights are of, by their name in the registry; some are written to `run`."""
 
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """The derived feature groups that it reads, and the fingerprint of each."""
+
     def fingerprints(self) -> Mapping[str, str]:
         """What else of the data the manifest names."""
 
@@ -49,15 +54,22 @@ def model_kind(project: Project, recipe: Recipe) -> ModelKind:
         return NextItemKind(item_sequences(project))
     if isinstance(recipe.model, AlignedConfig):
         return AlignmentKind(project)
-    return RankerKind(encoded_dataset(project))
+    encoded = encoded_dataset(project)
+    return RankerKind(encoded, group_folders(project, encoded, recipe.features.use))
 
 
 class RankerKind:
-    """Rankers, on encoded samples."""
+    """Rankers, on encoded samples.
 
-    def __init__(self, data: Path) -> None:
+    Args:
+        data: the encoded samples.
+        groups: folders of the derived feature groups that the model reads, by name.
+    """
+
+    def __init__(self, data: Path, groups: Mapping[str, Path]) -> None:
         self.data = data
-        self._dataset = EncodedDataset.open(data)
+        self.groups = {name: folder.name for name, folder in groups.items()}
+        self._dataset = EncodedDataset.open(data, list(groups.values()))
 
     def build(self, recipe: Recipe) -> nn.Module:
         """The ranker that the recipe sizes."""
@@ -120,6 +132,7 @@ class NextItemKind:
 
     def __init__(self, data: Path) -> None:
         self.data = data
+        self.groups: Mapping[str, str] = {}
         self._sequences = ItemSequences.open(data)
 
     def build(self, recipe: Recipe) -> NextItemModel:
