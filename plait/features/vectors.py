@@ -7,6 +7,7 @@ zeros, the mean, where there is none yet.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +57,8 @@ class DatedVectors:
         sample_RG = (vectors_RG[fitted_R] if fitted_R.any() else vectors_RG).astype(np.float64)
         mean_G, std_G = (sample_RG.mean(0), sample_RG.std(0)) if len(sample_RG) else (0.0, 1.0)
         standard_RG = (vectors_RG - mean_G) / np.where(std_G > 1e-12, std_G, 1.0)
-        standard_RG = np.clip(standard_RG, -_LIMIT, _LIMIT).astype(np.float32)
-        return cls(entity_R[order_R].astype(np.int32), available_R, standard_RG)
+        cut_RG: NDArray[np.float32] = np.clip(standard_RG, -_LIMIT, _LIMIT).astype(np.float32)
+        return cls(entity_R[order_R].astype(np.int32), available_R, cut_RG)
 
     def at(self, entity_B: NDArray[np.integer], time_B: NDArray[np.int64]) -> NDArray[np.float32]:
         """`[B, G]`: each one's latest vector before its time; either argument may be one row that all share."""
@@ -71,7 +72,8 @@ class DatedVectors:
 
     def save(self, folder: Path, source: str) -> None:
         """Write three files to `folder`."""
-        for kind, array in zip(_KINDS, (self.entity_R, self.available_R, self.standard_RG), strict=True):
+        arrays: tuple[NDArray[Any], ...] = (self.entity_R, self.available_R, self.standard_RG)
+        for kind, array in zip(_KINDS, arrays, strict=True):
             np.save(folder / f"{source}.vector_{kind}.npy", array)
 
     @classmethod

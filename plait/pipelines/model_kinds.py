@@ -52,10 +52,11 @@ def model_kind(project: Project, recipe: Recipe) -> ModelKind:
     """The kind of a recipe's model; what it is trained on is made now unless it is there."""
     if isinstance(recipe.model, NextItemConfig):
         return NextItemKind(item_sequences(project))
-    if isinstance(recipe.model, AlignedConfig):
-        return AlignmentKind(project)
     encoded = encoded_dataset(project)
-    return RankerKind(encoded, group_folders(project, encoded, recipe.features.use))
+    groups = group_folders(project, encoded, recipe.features.use)
+    if isinstance(recipe.model, AlignedConfig):
+        return AlignmentKind(project, encoded, groups)
+    return RankerKind(encoded, groups)
 
 
 class RankerKind:
@@ -99,9 +100,10 @@ class RankerKind:
 class AlignmentKind:
     """Stage one of CTRL: rankers to be, on encoded samples and their texts."""
 
-    def __init__(self, project: Project) -> None:
-        self._ranker = RankerKind(encoded_dataset(project))
-        self._dataset = EncodedDataset.open(self._ranker.data)
+    def __init__(self, project: Project, data: Path, groups: Mapping[str, Path]) -> None:
+        self._ranker = RankerKind(data, groups)
+        self.groups = self._ranker.groups
+        self._dataset = EncodedDataset.open(data, list(groups.values()))
         self.data = sample_texts(project)
         self._texts = load_sample_texts(self.data)
 
