@@ -116,7 +116,7 @@ def bench_next_item(
         Path | None, typer.Option(help="Parquet, a flag per line of the log: is its time the log's own?")
     ] = None,
     train: Annotated[bool, typer.Option(help="Or else only measure what has been trained so far.")] = True,
-    name: Annotated[str, typer.Option(help="Of the result file.")] = "next_item",
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "hstu_ml1m",
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
 ) -> None:
     """Train next-item recipes with every seed and rank each user's held-out item in the whole catalogue.
@@ -185,7 +185,7 @@ def bench_hstu(
     """A training step of HSTU-large beside plain PyTorch and the published formulation; the operator at many lengths.
 
     Each version runs in a process of its own, on the same batch of 128 users of the workspace. Run it in a checkout, on
-    MovieLens-1M for the published step; the result is benchmarks/results/hstu_speed.json.
+    MovieLens-1M for the published step; the results are benchmarks/results/hstu_step_cpu.json and hstu_length.json.
 
     Example: plait bench hstu -w ./ml-1m --steps 5
     """
@@ -196,7 +196,8 @@ def bench_hstu(
 
     chosen = sorted(lengths or [200, 1_000, 4_000, 16_000])
     options = HstuBench(steps, chosen, tokens, repeats, threads or os.cpu_count() or 1)
-    typer.echo(f"written: {measure_hstu(open_project(workspace), options)}")
+    for path in measure_hstu(open_project(workspace), options):
+        typer.echo(f"written: {path}")
 
 
 @bench.command("understand-fields")

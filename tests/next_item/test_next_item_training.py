@@ -197,10 +197,13 @@ def test_the_table(root, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     content = json.loads((tmp_path / "benchmarks" / "results" / "table.json").read_text())
     assert content["seeds"] == [1, 2]
-    metric = content["metrics"]["hstu-next.toml hr@10"]
+    metric = content["metrics"]["hstu_no_time.hr10"]
     assert metric["low"] <= metric["value"] <= metric["high"]
-    assert "sasrec-next.toml exact times ndcg@10" in content["metrics"]
-    assert content["metrics"]["hstu-next.toml seeds"]["value"] == 2
+    assert "sasrec.exact_clock.ndcg10" in content["metrics"]
+    assert content["metrics"]["hstu_no_time.seeds"]["value"] == 2
+    validation = {row: content["metrics"][f"{row}.validation.ndcg10"]["value"] for row in ("hstu_no_time", "sasrec")}
+    best = max(validation, key=validation.get)
+    assert content["metrics"]["best.hr200"] == content["metrics"][f"{best}.hr200"]
     more = ["--seeds", "1", "--seeds", "3", "--no-train"]
     result = CliRunner().invoke(register_commands(), [*arguments, *more])
     assert result.exit_code == 0, result.output
