@@ -109,7 +109,7 @@ _LENGTH_NOTES = (
     "forward and backward by the kernels of Plait; forward_ns_per_token_L forward only; peak_mb_L: what the peak of "
     "memory grew by. growth_over_flops_L: time per token over that at 1,000, divided by the same ratio of the "
     "arithmetic. gflop_per_s_L: two products over the causal pairs forward and five backward, by the time taken. "
-    "`plain.` is plain PyTorch, `sdpa.` PyTorch's softmax attention with the same biases; both hold all pairs of a batch "
+    "`plain.` is plain PyTorch, `sdpa.` PyTorch's softmax attention with the same biases; both hold all pairs "
     "and are left out where those would need too much memory."
 )
 

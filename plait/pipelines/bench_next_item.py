@@ -112,7 +112,7 @@ def row_name(recipe: str) -> str:
 
 
 def best_recipe(by_recipe: Mapping[str, Sequence[Measured]]) -> str | None:
-    """The recipe with the largest mean NDCG@10 of validation items, which no test item had a say in; None without any."""
+    """The recipe with the largest mean NDCG@10 of validation items, in which no test item has a say; None without."""
     judged = {
         recipe: float(np.mean([one.valid.metrics["ndcg@10"].value for one in runs if one.valid is not None]))
         for recipe, runs in by_recipe.items()

@@ -102,7 +102,7 @@ def _options_at(events: int, threads: int, options: RankOptions) -> dict[str, Me
 
 
 def _bars(measured: dict[str, Metric], options: RankOptions) -> dict[str, Metric]:
-    """What the split is held to, under names of their own: one thread, the head as PyTorch runs it, without compiling."""
+    """What the split is held to, under names of their own: one thread, the head as PyTorch runs it, not compiled."""
     named = {
         f"head_p99_ms_k{_BAR_CANDIDATES}": f"head_k{_BAR_CANDIDATES}.p99_ms",
         f"append_p99_ms_l{_BAR_EVENTS}": f"append_l{_BAR_EVENTS}.p99_ms",
@@ -183,8 +183,9 @@ def _write(
             f"L = {_BAR_EVENTS:,}; head_compiled is torch.compile, head_aot AOTInductor, head_onnx ONNX Runtime. "
             "mfalcon: candidates as rows inside the tower over kept keys and values. append: one behaviour into a full "
             "window; state_max_abs_diff: the largest difference of a state after "
-            f"{_APPENDED} single appends up to L = {_BAR_EVENTS:,} from that of one pass; head_p99_ms_k{_BAR_CANDIDATES} "
-            f"and append_p99_ms_l{_BAR_EVENTS} repeat the cells of their names, auc_loss is that of the whole model less "
+            f"{_APPENDED} single appends up to L = {_BAR_EVENTS:,} from that of one pass; "
+            f"head_p99_ms_k{_BAR_CANDIDATES} and append_p99_ms_l{_BAR_EVENTS} repeat the cells of their names, auc_loss is "
+            "the AUC of the whole model less "
             "that of its parts. restart: the pass over half a window that following a user costs once every L / 2 "
             "events. "
             "`_2t`: two threads, else one. low and high are the fastest and the slowest call. " + "; ".join(notes) + "."
