@@ -31,6 +31,8 @@ FACE_FROM = 0.3
 """Face scores from here on count as a person."""
 PLAIN_BELOW = 0.01
 """A picture region smaller than this share of the whole shows nothing: the ground is plain."""
+NAMED_FROM = 0.15
+"""Probability from which a named object type wins over "any other thing", which has the most classes."""
 SHOWN_TAGS = 5
 
 
@@ -173,7 +175,8 @@ def things(media: OpenedMedia, known: Mapping[str, Any]) -> Answer:
     mass: dict[ObjectType, float] = defaultdict(float)
     for kind, probability in zip(class_objects(), probability_V, strict=True):
         mass[kind] += float(probability)
-    kind = max(mass, key=lambda one: mass[one])
+    named = {kind: share for kind, share in mass.items() if kind is not ObjectType.TOOL and share >= NAMED_FROM}
+    kind = max(named, key=lambda one: named[one]) if named else ObjectType.TOOL
     found = _object(kind, mass[kind])
     person = known["faces"] and known["faces"]["fields"]["person"]
     if person:

@@ -12,7 +12,7 @@ TERMS = tuple(Color)
 LEAST_WHITE = 0.5
 """A picture without any light spot is not taken for one whose white is darker than this (value in [0, 1])."""
 _HUES = ((14, Color.RED), (41, Color.ORANGE), (68, Color.YELLOW), (170, Color.GREEN), (256, Color.BLUE))
-_LAST_HUES = ((300, Color.PURPLE), (342, Color.PINK), (361, Color.RED))
+_LAST_HUES = ((305, Color.PURPLE), (342, Color.PINK), (361, Color.RED))
 _BORDERS = np.array([border for border, _ in (*_HUES, *_LAST_HUES)])
 _NAMES = np.array([TERMS.index(name) for _, name in (*_HUES, *_LAST_HUES)])
 

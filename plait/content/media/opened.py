@@ -177,6 +177,8 @@ def _probe_image(image: Any, limits: MediaLimits) -> Probe:
         seconds = 0.0
         for number in range(count):
             image.seek(number)
+            if image.format == "WEBP":
+                image.load()  # only then does Pillow know how long the frame stays
             seconds += float(image.info.get("duration", 0) or 0) / 1000
             if seconds > limits.video_seconds:
                 break
@@ -216,7 +218,7 @@ def _check_pixels(width: int, height: int, limits: MediaLimits) -> None:
         limit = limits.pixels / 1e6
         raise ContentError(f"has {width:,} x {height:,} pixels, at most {limit:,.0f} million (content.max_megapixels)")
     if width < 1 or height < 1:
-        raise ContentError(f"has {width} x {height} pixels")
+        raise ContentError(f"neither an image nor a video: {width} x {height} pixels")
 
 
 @contextmanager

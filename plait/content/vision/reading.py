@@ -14,8 +14,8 @@ LONGEST_SIDE = 960
 """Pictures are read at their own size, up to this many pixels of the longer side."""
 LEAST_SURE = 0.6
 """Lines that the model is less sure of are taken for texture."""
-LEAST_SURE_SHORT = 0.8
-"""The same for lines of one or two characters, which textures are most often taken for."""
+LEAST_SURE_LETTER = 0.97
+"""The same for a single letter or digit, which a round or straight thing is most often taken for."""
 _WIDE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\u3000-\u30ff\uac00-\ud7af]")
 
 
@@ -59,7 +59,7 @@ def join_lines(texts: Sequence[str]) -> str:
 
 
 def _least_sure(text: str) -> float:
-    return LEAST_SURE_SHORT if len(text) <= 2 else LEAST_SURE
+    return LEAST_SURE_LETTER if len(text) == 1 and not _WIDE.match(text) else LEAST_SURE
 
 
 def _in_order(lines: list[Line]) -> list[Line]:
