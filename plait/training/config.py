@@ -67,6 +67,13 @@ class TrainingConfig(Settings):
     """The largest gradient norm of everything but embedding tables."""
     objective_weights: dict[str, float] = {}
     """Weights of the objectives in the loss; 1 where none is given."""
+    objectives: list[str] = []
+    """The objectives that are learned and judged by; all where none is named."""
+    positive_weights: dict[str, float] = {}
+    """Weights of an objective's positives in the loss; logits stay those of the true chances."""
+    balancing: Literal["none", "uncertainty", "pcgrad"] = "none"
+    """How the objectives' losses become one: their mean; that of their logarithms (uncertainty weighting); or the mean
+    with gradients that do not go against each other (PCGrad: a backward pass per objective)."""
     metric: Literal["logloss", "auc", "hr@10", "ndcg@10", "alignment"] = "logloss"
     """What the validation window judges by: the mean over objectives of one of the first two; next-item models: one of
     the next two; alignment: how often rows and texts find each other."""

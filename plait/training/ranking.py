@@ -1,7 +1,7 @@
 """Rankers as a task: logits per exposure and objective, judged by the validation window."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -9,18 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plait.errors import TrainingError
+from plait.config import nearest
+from plait.errors import ConfigError, TrainingError
 from plait.models.batch import Batch
+from plait.models.expert_head import ExpertHead
 from plait.models.ranker import OnePass, StartsFromRates
 from plait.schema import Split
-from plait.telemetry import progress
+from plait.telemetry import console, progress
 from plait.training.checkpoint import save_tensors
 from plait.training.config import TrainingConfig
+from plait.training.conflict import shared_weights, surgery
 from plait.training.data import Loader, TrainingData
 from plait.training.log import RunLog
 from plait.training.loop import BEST_FILE, CurvePoint, TrainingResult, torch_switches, train_task
-from plait.training.objective import masked_loss
+from plait.training.objective import combined, objective_losses
 from plait.training.predict import as_ranker, predict
+from plait.training.routing import RoutingWatch, alarms
 from plait.training.validation import validation_metrics
 
 _RATE_SAMPLE = 100_000
@@ -67,8 +71,9 @@ class RankingTask:
         self._dataset, self._config = dataset, config
         self._ranker = as_ranker(model)
         self._loader = _loader(dataset, model, config)
-        weights = [config.objective_weights.get(name, 1.0) for name in dataset.spec.objectives]
-        self._weight_T = torch.tensor(weights)
+        self._weight_T, self._positive_T = objective_weights(config, dataset.spec.objectives)
+        self._watch, self._alarmed = RoutingWatch(model), list[str]()
+        self._balance = balance_weight(model)
         self.steps_per_epoch = len(self._loader.shuffled(config.seed, 0))
 
     def prepare(self) -> None:
@@ -83,14 +88,51 @@ class RankingTask:
             yield Batch.from_features(features), len(rows_B)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Cross-entropy over mature labels."""
-        logits_BT = self._ranker(batch)
+        """Cross-entropy over mature labels, and what keeps sparse gates in balance."""
+        logits_BT, balancing = self._ranker(batch), self._config.balancing
         with torch.autocast("cpu", enabled=False):
-            return masked_loss(logits_BT.float(), batch.labels_BT, batch.mask_BT, self._weight_T)
+            losses = objective_losses(logits_BT.float(), batch.labels_BT, batch.mask_BT, self._positive_T)
+            loss = combined(losses, self._weight_T, balancing)
+            if balancing == "pcgrad":
+                loss = loss + surgery(losses, self._weight_T, shared_weights(self.model))
+            balance = self._watch.balance()
+            return loss if balance is None else loss + self._balance * balance
 
     def validate(self) -> dict[str, float]:
-        """Log-loss and AUC on the validation window."""
-        return validate(self._dataset, self.model, self._config)
+        """Log-loss and AUC on the validation window; of a model with experts also how they were used there."""
+        with self._watch.watching():
+            metrics = validate(self._dataset, self.model, self._config)
+        numbers, words = alarms(self._watch.loads())
+        if words and words != self._alarmed:
+            console.print(f"[yellow]experts: {'; '.join(words)}[/]")
+        self._alarmed = words
+        return metrics | numbers
+
+
+def objective_weights(config: TrainingConfig, objectives: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+    """Weights `[T]` of the objectives in the loss, and of their positives (None where all are 1).
+
+    Raises:
+        ConfigError: a setting names an objective that there is not.
+    """
+    settings = {
+        "objectives": config.objectives,
+        "objective_weights": config.objective_weights,
+        "positive_weights": config.positive_weights,
+    }
+    for setting, names in settings.items():
+        for name in names:
+            if name not in objectives:
+                raise ConfigError(f"[training] {setting}: no objective '{name}'{nearest(name, list(objectives))}")
+    learned = config.objectives or objectives
+    weights = [config.objective_weights.get(name, 1.0) * (name in learned) for name in objectives]
+    positives = [config.positive_weights.get(name, 1.0) for name in objectives]
+    return torch.tensor(weights), torch.tensor(positives) if config.positive_weights else None
+
+
+def balance_weight(model: nn.Module) -> float:
+    """Weight of the balance loss of the model's experts; 0 without any."""
+    return max((part.config.balance for part in model.modules() if isinstance(part, ExpertHead)), default=0.0)
 
 
 def base_logits(dataset: TrainingData) -> Tensor:
@@ -117,7 +159,7 @@ def validate(dataset: TrainingData, model: nn.Module, config: TrainingConfig) ->
         seed=config.seed,
         label="validate",
     )
-    return validation_metrics(predictions)
+    return validation_metrics(predictions, objective_weights(config, dataset.spec.objectives)[0].numpy() > 0)
 
 
 def _count(

@@ -17,7 +17,7 @@ from plait.testing.training_data import SmallDataset
 from plait.training import TrainingConfig, load_recipe_by_name, predict, recipe_names, train
 from plait.training.data import Loader
 from plait.training.log import read_log
-from plait.training.objective import masked_loss
+from plait.training.objective import combined, objective_losses
 from plait.training.optimiser import LazyAdam, learning_rate_scale
 from plait.training.ranking import base_logits
 from plait.training.recipe import parse_overrides, parse_recipe
@@ -50,11 +50,13 @@ def test_masked_loss_by_hand():
     labels_BT[0, 2] = 1.0
     mask_BT = torch.tensor([[True, True, False], [True, False, False]])
     expected = (np.log(2) + -np.log(0.8)) / 2
-    assert masked_loss(logits_BT, labels_BT, mask_BT, torch.ones(3)).item() == pytest.approx(expected, rel=1e-6)
+    losses = objective_losses(logits_BT, labels_BT, mask_BT)
+    assert combined(losses, torch.ones(3)).item() == pytest.approx(expected, rel=1e-6)
     weighted = (3 * np.log(2) + -np.log(0.8)) / 4
-    loss = masked_loss(logits_BT, labels_BT, mask_BT, torch.tensor([3.0, 1.0, 7.0]))
+    loss = combined(losses, torch.tensor([3.0, 1.0, 7.0]))
     assert loss.item() == pytest.approx(weighted, rel=1e-6)
-    assert masked_loss(logits_BT, labels_BT, torch.zeros(2, 3, dtype=torch.bool), torch.ones(3)).item() == 0.0
+    nothing = objective_losses(logits_BT, labels_BT, torch.zeros(2, 3, dtype=torch.bool))
+    assert combined(nothing, torch.ones(3)).item() == 0.0
 
 
 def test_lazy_adam_is_adam_on_the_rows_used():
