@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from plait.features.assembly import ContextRows, FeatureTables
+from plait.features.assembly import ContextRows, FeatureTables, References
 from plait.features.batch import FeatureBatch
 from plait.features.history import History, HistoryFacts
 from plait.features.spec import FeatureSpec
@@ -31,13 +31,17 @@ class EncodedDataset:
         self._exposure_ids_folder = exposure_ids
 
     @classmethod
-    def open(cls, path: Path) -> "EncodedDataset":
+    def open(cls, path: Path, groups: Sequence[Path] = ()) -> "EncodedDataset":
         """The dataset that `encode_samples` wrote to `path`; arrays are mapped, not read.
 
+        Args:
+            path: the folder.
+            groups: folders of derived feature groups whose columns batches have behind the others.
+
         Raises:
-            ArtifactError: the folder is missing, unfinished or damaged.
+            ArtifactError: a folder is missing, unfinished or damaged, or a group is of other samples.
         """
-        return cls(FeatureTables.load(path), EncodedArrays.open(path), path / EXPOSURE_IDS_FOLDER)
+        return cls(FeatureTables.load(path, groups), EncodedArrays.open(path), path / EXPOSURE_IDS_FOLDER)
 
     @property
     def spec(self) -> FeatureSpec:
@@ -185,21 +189,23 @@ class EncodedDataset:
         length_U: NDArray[np.int64],
     ) -> FeatureBatch:
         arrays = self.arrays
-        references = (arrays.user_E[rows_B], arrays.item_E[rows_B], arrays.creative_E[rows_B])
+        references = References(
+            arrays.user_E[rows_B], arrays.item_E[rows_B], arrays.creative_E[rows_B], self.times(rows_B)
+        )
         bags = arrays.context_bags(rows_B)
         context = ContextRows(arrays.context_EF[rows_B], arrays.context_numbers_EG[rows_B], bags)
-        bag_BP, bags = self.tables.multi(*references, context)
+        bag_BP, bags = self.tables.multi(references, context)
         facts = HistoryFacts(arrays.history_counts_EC[rows_B], arrays.history_gaps_ED[rows_B])
         offsets_U1 = np.concatenate([[0], np.cumsum(length_U)]).astype(np.int64)
         events = self._events(np.arange(offsets_U1[-1]) + np.repeat(start_U - offsets_U1[:-1], length_U))
         return FeatureBatch(
-            categorical_BF=self.tables.categorical(*references, context),
-            numeric_BG=self.tables.numeric(*references, context, facts, match_BG=np.asarray(arrays.match_EG[rows_B])),
+            categorical_BF=self.tables.categorical(references, context),
+            numeric_BG=self.tables.numeric(references, context, facts, match_BG=np.asarray(arrays.match_EG[rows_B])),
             bag_BP=bag_BP,
             token_offsets_J1=bags.offsets_J1,
             token_codes_N=bags.codes_N,
             scenario_B=context.codes_RF[:, 0] - 1,
-            time_B=self.times(rows_B),
+            time_B=references.time_R,
             user_B=user_B,
             before_B=before_B,
             history_offsets_U1=offsets_U1,

@@ -1,6 +1,6 @@
 """One request's batch, from the same tables, codes and functions as the batches of training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from plait.config import nearest
 from plait.errors import ArtifactError, ServingError
-from plait.features.assembly import ContextRows, FeatureTables
+from plait.features.assembly import ContextRows, FeatureTables, References
 from plait.features.bags import Bags, offsets_of
 from plait.features.batch import FeatureBatch
 from plait.features.context import SERVING_POSITION, clock_codes
@@ -71,17 +71,18 @@ class OnlineFeatures:
         self._context_numbers = [tables.spec.numbers[index] for index in tables.spec.number_columns("context")]
 
     @classmethod
-    def open(cls, path: Path, trained: FeatureSpec | None = None) -> "OnlineFeatures":
+    def open(cls, path: Path, trained: FeatureSpec | None = None, *, groups: Sequence[Path] = ()) -> "OnlineFeatures":
         """Read what requests need from an encoded folder: its specification, tables and vocabularies, no arrays.
 
         Args:
             path: the folder, or a copy of it without `arrays/` and `exposure_ids/`.
             trained: what the model to serve was trained on; the folder must hold the same.
+            groups: folders of the derived feature groups that it reads.
 
         Raises:
             ArtifactError: the folder is missing, unfinished or damaged, or holds other features than `trained`.
         """
-        tables = FeatureTables.load(path)
+        tables = FeatureTables.load(path, groups)
         if trained is not None and tables.spec != trained:
             raise ArtifactError(
                 f"{path}: these are other features than the model was trained on (codes would mean other values); "
@@ -183,10 +184,10 @@ class OnlineFeatures:
             context: of the request.
             length: how many of the last events the batch holds; None for all.
         """
-        user_R = np.array([user_row or 0], np.int32)
-        items_K, creatives_K = item_rows_K.astype(np.int32), creative_rows_K.astype(np.int32)
-        kept = history if length is None else history.last(length)
         time_R = np.array([context.time], np.int64)
+        user_R, items_K = np.array([user_row or 0], np.int32), item_rows_K.astype(np.int32)
+        references = References(user_R, items_K, creative_rows_K.astype(np.int32), time_R)
+        kept = history if length is None else history.last(length)
         window = gather_window(history, np.array([0]), np.array([len(history)]))
         item_fields_KI = self.tables.items.codes_RF[items_K]
         facts = self.tables.history.facts(
@@ -196,12 +197,12 @@ class OnlineFeatures:
             item_fields_KI,
             self.tables.item_fields_VI,
         )
-        bag_KP, bags = self.tables.multi(user_R, items_K, creatives_K, context.rows)
+        bag_KP, bags = self.tables.multi(references, context.rows)
         match_KG = self.tables.match.numbers(bags, bag_KP[:, self.spec.multi_columns("context")], item_fields_KI)
         size, objectives = len(items_K), len(self.spec.objectives)
         return FeatureBatch(
-            categorical_BF=self.tables.categorical(user_R, items_K, creatives_K, context.rows),
-            numeric_BG=self.tables.numeric(user_R, items_K, creatives_K, context.rows, facts, match_BG=match_KG),
+            categorical_BF=self.tables.categorical(references, context.rows),
+            numeric_BG=self.tables.numeric(references, context.rows, facts, match_BG=match_KG),
             bag_BP=bag_KP,
             token_offsets_J1=bags.offsets_J1,
             token_codes_N=bags.codes_N,
@@ -231,8 +232,10 @@ class OnlineFeatures:
             creative_rows_R: rows of their creatives, 0 for none.
         """
         categorical_RF, numeric_RG = batch.categorical_BF[rows_R], batch.numeric_BG[rows_R]
+        references = References(_NO_CODES, _NO_CODES, creative_rows_R.astype(np.int32), batch.time_B[:1])
         categorical_RF[:, self.spec.columns("creative")] = self.tables.creatives.codes_RF[creative_rows_R]
         numeric_RG[:, self.spec.number_columns("creative")] = self.tables.creatives.numbers_RG[creative_rows_R]
+        numeric_RG[:, self.spec.number_columns("creative_vector")] = self.tables.vectors("creative", references)
         bag_RP, bags = batch.bag_BP[rows_R], Bags(batch.token_offsets_J1, batch.token_codes_N)
         if lists := self.spec.multi_columns("creative"):
             bag_RP[:, lists] = len(bags) + np.arange(len(rows_R) * len(lists)).reshape(len(rows_R), -1)

@@ -16,6 +16,7 @@ from plait.models.loading import MODEL_FILE, SPEC_FILE
 from plait.models.next_item import NextItemModel
 from plait.models.words import item_words
 from plait.pipelines.encode import encoded_dataset
+from plait.pipelines.feature_groups import group_folders
 from plait.pipelines.item_sequences import item_sequences
 from plait.pipelines.project import Project
 from plait.training import NextItemTask, Recipe, TrainingConfig, TrainingResult, train, train_task
@@ -37,6 +38,10 @@ class ModelKind(Protocol):
     def describe(self, recipe: Recipe, run: Path) -> dict[str, Path]:
         """The files that tell what the weights are of, by their name in the registry; some are written to `run`."""
 
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """The derived feature groups that it reads, and the fingerprint of each."""
+
     def fingerprints(self) -> Mapping[str, str]:
         """What else of the data the manifest names."""
 
@@ -45,15 +50,22 @@ def model_kind(project: Project, recipe: Recipe) -> ModelKind:
     """The kind of a recipe's model; what it is trained on is made now unless it is there."""
     if isinstance(recipe.model, NextItemConfig):
         return NextItemKind(item_sequences(project))
-    return RankerKind(encoded_dataset(project))
+    encoded = encoded_dataset(project)
+    return RankerKind(encoded, group_folders(project, encoded, recipe.features.use))
 
 
 class RankerKind:
-    """Rankers, on encoded samples."""
+    """Rankers, on encoded samples.
 
-    def __init__(self, data: Path) -> None:
+    Args:
+        data: the encoded samples.
+        groups: folders of the derived feature groups that the model reads, by name.
+    """
+
+    def __init__(self, data: Path, groups: Mapping[str, Path]) -> None:
         self.data = data
-        self._dataset = EncodedDataset.open(data)
+        self.groups = {name: folder.name for name, folder in groups.items()}
+        self._dataset = EncodedDataset.open(data, list(groups.values()))
 
     def build(self, recipe: Recipe) -> nn.Module:
         """The ranker that the recipe sizes."""
@@ -85,6 +97,7 @@ class NextItemKind:
 
     def __init__(self, data: Path) -> None:
         self.data = data
+        self.groups: Mapping[str, str] = {}
         self._sequences = ItemSequences.open(data)
 
     def build(self, recipe: Recipe) -> NextItemModel:

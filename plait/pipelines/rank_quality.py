@@ -14,6 +14,7 @@ from plait.models.loading import load_model
 from plait.models.ranker import SplitRanker
 from plait.models.tower import UserTrack
 from plait.pipelines.encode import encoded_dataset
+from plait.pipelines.feature_groups import registered_groups
 from plait.pipelines.measure import measure
 from plait.pipelines.models import model_registry
 from plait.pipelines.project import Project
@@ -33,7 +34,7 @@ def split_quality(project: Project, reference: str) -> dict[str, Metric]:
     model = load_model(registered)
     if not isinstance(model, SplitRanker):
         raise ArtifactError(f"{registered.reference} has no tower to split off; name an hstu model")
-    dataset = EncodedDataset.open(encoded_dataset(project))
+    dataset = EncodedDataset.open(encoded_dataset(project), registered_groups(project, registered))
     compared = Compared.over(dataset, model)
 
     def auc(scores_BT: NDArray[np.float32]) -> float:

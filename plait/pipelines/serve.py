@@ -12,6 +12,7 @@ from plait.config import ServingSettings
 from plait.data.artifacts import inputs_of
 from plait.errors import ArtifactError
 from plait.features.dataset import EncodedDataset
+from plait.pipelines.feature_groups import registered_groups
 from plait.pipelines.project import Project
 from plait.registry import PRODUCTION, RegisteredModel, Registry
 from plait.retrieval.build import RetrievalSettings, build_retrieval
@@ -75,7 +76,8 @@ def served_data(project: Project, registered: RegisteredModel) -> ServedData:
         dataset = EncodedDataset.open(encoded)
         build_retrieval(dataset, samples, tables, workspace=project.workspace, out=out, settings=settings)
 
-    return ServedData(encoded, project.store.build("retrieval", inputs, make))
+    groups = registered_groups(project, registered)
+    return ServedData(encoded, project.store.build("retrieval", inputs, make), groups)
 
 
 def served_model(project: Project, settings: ServingSettings) -> str:

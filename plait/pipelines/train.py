@@ -133,7 +133,13 @@ def _train_start(project: Project, recipe: Recipe, starts: Mapping[str, str], *,
         return None
     name = starts.get(start, f"{Path(start).stem}-start-{seed}")
     return train_model(
-        project, start, name=name, overrides={"training": {"seed": seed}}, register=False, resume=resume, starts=starts
+        project,
+        start,
+        name=name,
+        overrides={"training": {"seed": seed}, "features": recipe.features.model_dump()},
+        register=False,
+        resume=resume,
+        starts=starts,
     )
 
 
@@ -182,7 +188,9 @@ def workspace_recipe(project: Project, recipe: str, overrides: Mapping[str, Any]
 
 def _identity(recipe: Recipe, kind: ModelKind, start: TrainedModel | None) -> str:
     """What makes two runs the same: recipe, data, and the recipe that it starts from."""
-    identity = {"recipe": recipe.to_dict(), "data": kind.data.name}
+    identity: dict[str, Any] = {"recipe": recipe.to_dict(), "data": kind.data.name}
+    if kind.groups:
+        identity["feature_groups"] = dict(kind.groups)
     if start is not None:
         identity["start"] = start.recipe.to_dict()
     return json.dumps(identity, indent=1, ensure_ascii=False, sort_keys=True)
@@ -234,6 +242,7 @@ def _register(project: Project, run: Path, recipe: Recipe, kind: ModelKind, resu
         "commit": git_commit(),
         "measured_on": "validation window",
         **kind.fingerprints(),
+        "feature_groups": dict(kind.groups),
         "training": {key: value for key, value in asdict(result).items() if key != "curve"},
         "simulated": project.workspace.simulated,
     }

@@ -36,6 +36,8 @@ class ServedData:
     """The encoded samples that it was trained on."""
     retrieval: Path
     """What `build_retrieval` made of them."""
+    groups: tuple[Path, ...] = ()
+    """The derived feature groups that the model reads."""
 
 
 def load_engine(
@@ -53,11 +55,11 @@ def load_engine(
     Raises:
         ArtifactError: model and data do not belong together, or a file is missing or damaged.
     """
-    dataset = EncodedDataset.open(data.encoded)
+    dataset = EncodedDataset.open(data.encoded, data.groups)
     if load_spec(registered) != dataset.spec:
         raise ArtifactError(f"{registered.reference} was trained on other data than {data.encoded}; train it again")
     model = load_model(registered)
-    online = OnlineFeatures.open(data.encoded)
+    online = OnlineFeatures.open(data.encoded, groups=data.groups)
     return RankingEngine(
         registered.name,
         str(registered.version),

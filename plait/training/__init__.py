@@ -1,6 +1,6 @@
 """One training loop for every model: optimisers, checkpoints, exact resume, early stopping, predictions."""
 
-from plait.training.config import TrainingConfig
+from plait.training.config import FeatureUse, TrainingConfig
 from plait.training.loop import CurvePoint, TrainingResult, train_task
 from plait.training.next_item import NextItemTask, steps_per_epoch, target_ranks
 from plait.training.predict import Predictions, predict
@@ -9,6 +9,7 @@ from plait.training.recipe import Recipe, load_recipe_by_name, recipe_names
 
 __all__ = [
     "CurvePoint",
+    "FeatureUse",
     "NextItemTask",
     "Predictions",
     "Recipe",

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from plait.config import Settings
 from plait.data.item_sequences import Protocol
@@ -20,6 +20,19 @@ class NextItemTraining(Settings):
     """Uniform negatives of each event under the sampled loss; one that is the target is left out."""
     window: Literal["last", "any"] = "last"
     """Which events of a user with more than `max_events` an epoch takes: the last, or a stretch drawn anew."""
+
+
+class FeatureUse(Settings):
+    """A recipe's `[features]` table."""
+
+    use: tuple[str, ...] = ()
+    """Derived feature groups that the model reads beside the columns of the samples; none unless they are named."""
+
+    @field_validator("use")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """In one order, whatever order they are named in: the columns of a batch follow it."""
+        return tuple(sorted(set(names)))
 
 
 class TrainingConfig(Settings):
