@@ -1,11 +1,13 @@
 """Typed settings from TOML."""
 
 from plait.config.durations import Duration, format_duration, parse_duration
+from plait.config.embedding import EmbeddingSettings, EncoderSettings
 from plait.config.loading import Settings, load_recipe, load_settings, merge, nearest, parse_settings, read_toml
 from plait.config.workspace import (
     WORKSPACE_FILE,
     ActionSettings,
     CheckSettings,
+    ContentSettings,
     FeatureSettings,
     ModelSettings,
     ObjectiveSettings,
@@ -21,7 +23,10 @@ __all__ = [
     "WORKSPACE_FILE",
     "ActionSettings",
     "CheckSettings",
+    "ContentSettings",
     "Duration",
+    "EmbeddingSettings",
+    "EncoderSettings",
     "FeatureSettings",
     "ModelSettings",
     "ObjectiveSettings",

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from plait.config.durations import Duration
+from plait.config.embedding import EmbeddingSettings
 from plait.config.loading import Settings, load_settings
 from plait.errors import ConfigError
 from plait.schema import TABLES, Meaning, TableName
@@ -122,6 +123,27 @@ class ModelSettings(Settings):
     """Values laid over the recipe's, by section."""
 
 
+class ContentSettings(Settings):
+    """What understanding a creative may cost; a creative beyond it keeps its place in the table, with the reason."""
+
+    max_file_mb: float = Field(200.0, gt=0)
+    """Larger media files are not opened."""
+    max_megapixels: float = Field(50.0, gt=0)
+    """Pictures and frames with more pixels are not decoded."""
+    max_video_seconds: float = Field(600.0, gt=0)
+    """Longer videos are not decoded."""
+    max_text_kb: float = Field(100.0, gt=0)
+    """Longer texts (UTF-8) are not read."""
+    step_seconds: float = Field(60.0, gt=0)
+    """A step on one file is stopped after this time."""
+    shots: int = Field(3, ge=1, le=16)
+    """Frames that are looked at of a moving picture: the middle ones of its longest shots."""
+    workers: int | None = Field(None, ge=1)
+    """Processes that look at media; None for one per core."""
+    attempts: int = Field(3, ge=1)
+    """How often something is tried that may succeed later, such as a request to a model's server."""
+
+
 class ServingSettings(Settings):
     """How `plait serve` answers."""
 
@@ -155,9 +177,11 @@ class Workspace(Settings):
     objectives: list[ObjectiveSettings] = Field(min_length=1)
     actions: dict[str, ActionSettings] = {}
     features: FeatureSettings = FeatureSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
     check: CheckSettings = CheckSettings()
     split: SplitSettings = SplitSettings()
     models: dict[str, ModelSettings] = {}
+    content: ContentSettings = ContentSettings()
     serving: ServingSettings = ServingSettings()
 
     @model_validator(mode="after")

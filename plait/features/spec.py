@@ -117,7 +117,7 @@ class FeatureSpec:
     @property
     def groups(self) -> tuple[str, ...]:
         """The derived feature groups, in order."""
-        columns = (*self.fields, *self.numbers, *self.multi_fields)
+        columns: tuple[Field | Number | MultiField, ...] = (*self.fields, *self.numbers, *self.multi_fields)
         return tuple(dict.fromkeys(column.group for column in columns if column.group))
 
     def extended(

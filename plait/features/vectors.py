@@ -7,13 +7,14 @@ zeros, the mean, where there is none yet.
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plait.errors import DataError
 
-_LIMIT = 8.0
+_LIMIT = np.float32(8.0)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class DatedVectors:
 
     def save(self, folder: Path, source: str) -> None:
         """Write three files to `folder`."""
-        arrays: tuple[NDArray[np.generic], ...] = (self.entity_R, self.available_R, self.standard_RG)
+        arrays: tuple[NDArray[Any], ...] = (self.entity_R, self.available_R, self.standard_RG)
         for kind, array in zip(_KINDS, arrays, strict=True):
             np.save(folder / f"{source}.vector_{kind}.npy", array)
 

@@ -6,6 +6,12 @@ from pathlib import Path
 from plait.config import nearest
 from plait.errors import ArtifactError, ConfigError
 from plait.features.dataset import EncodedDataset
+from plait.pipelines.embedding_groups import (
+    ITEM_EMBEDDING,
+    USER_EMBEDDING,
+    item_embedding_group,
+    user_embedding_group,
+)
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import Project
 from plait.registry import RegisteredModel
@@ -16,7 +22,10 @@ MakeGroup = Callable[[Project, Path], Path]
 Raises `ArtifactError` where what the group is made of is not there; the message says which command makes that.
 """
 
-GROUPS: dict[str, MakeGroup] = {}
+GROUPS: dict[str, MakeGroup] = {
+    USER_EMBEDDING: user_embedding_group,
+    ITEM_EMBEDDING: item_embedding_group,
+}
 """Every group by the name that a recipe's `[features] use` calls it."""
 
 

@@ -47,6 +47,12 @@ RUNGS = (
     Rung("popularity", "popularity", "what everybody likes: smoothed rates per item"),
     Rung("lr", "lr", "who asks and where: logistic regression on every field and number"),
     Rung("dnn", "dnn", "interactions and the last 50 behaviours: DCNv2 with target attention"),
+    Rung(
+        "user-embedding-32",
+        "dnn",
+        "what behaviour says in words: a frozen encoder's vector of the user's past",
+        ("user_embedding",),
+    ),
     Rung("hstu", "hstu", "the whole history in order and time: HSTU + DNN"),
 )
 

@@ -40,9 +40,11 @@ def split_quality(project: Project, reference: str) -> dict[str, Metric]:
     def auc(scores_BT: NDArray[np.float32]) -> float:
         return measure(dataset, compared.rows_B, scores_BT, bootstrap=0).overall.auc.value
 
+    whole, split = auc(compared.whole_BT), auc(compared.split_BT)
     return {
-        "auc_whole": Metric(auc(compared.whole_BT), unit="AUC"),
-        "auc_split": Metric(auc(compared.split_BT), unit="AUC"),
+        "auc_whole": Metric(whole, unit="AUC"),
+        "auc_split": Metric(split, unit="AUC"),
+        "auc_loss": Metric(whole - split, unit="AUC"),
         "auc_slid": Metric(auc(compared.slid_BT), unit="AUC"),
         "split_difference": Metric(compared.largest(compared.split_BT), unit="probability"),
         "slid_difference": Metric(compared.largest(compared.slid_BT), unit="probability"),

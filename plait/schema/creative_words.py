@@ -12,7 +12,7 @@ class Word(StrEnum):
     en: str
     """The English name."""
 
-    def __new__(cls, value: str, zh: str, en: str) -> Self:
+    def __new__(cls, value: str, zh: str = "", en: str = "") -> Self:
         """The member `value` with its names."""
         member = str.__new__(cls, value)
         member._value_ = value

@@ -21,6 +21,7 @@ from plait.retrieval.neighbours import EmbeddingNeighbours
 from plait.retrieval.popular import Popular
 from plait.retrieval.protocol import Source
 from plait.retrieval.storage import load_arrays
+from plait.retrieval.vector_index import TextNeighbours
 from plait.retrieval.window import item_rows_of_codes, objective_values, unwanted_actions, unwanted_codes
 from plait.serving.engine import Catalogue, EngineSettings, RankingEngine
 from plait.serving.histories import Histories
@@ -77,6 +78,8 @@ def _sources(model: nn.Module, online: OnlineFeatures, folder: Path) -> Sequence
     vectors_RD = item_vectors(model, online.tables.item_rows_RI)
     if vectors_RD is not None:
         sources.append(EmbeddingNeighbours.from_embeddings(vectors_RD))
+    if (folder / "text").exists():
+        sources.append(TextNeighbours.load(folder / "text"))
     return sources
 
 

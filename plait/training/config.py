@@ -67,9 +67,9 @@ class TrainingConfig(Settings):
     """The largest gradient norm of everything but embedding tables."""
     objective_weights: dict[str, float] = {}
     """Weights of the objectives in the loss; 1 where none is given."""
-    metric: Literal["logloss", "auc", "hr@10", "ndcg@10"] = "logloss"
+    metric: Literal["logloss", "auc", "hr@10", "ndcg@10", "alignment"] = "logloss"
     """What the validation window judges by: the mean over objectives of one of the first two; next-item models: one of
-    the last two."""
+    the next two; alignment: how often rows and texts find each other."""
     evaluations_per_epoch: int = Field(1, ge=1)
     evaluation_epochs: int = Field(1, ge=1)
     """Only every so many epochs (and the last) are evaluated."""
