@@ -53,6 +53,8 @@ RUNGS = (
         "what behaviour says in words: a frozen encoder's vector of the user's past",
         ("user_embedding",),
     ),
+    Rung("creative-fields", "dnn", "what the creative looks like and says", ("creative_fields",)),
+    Rung("creative-preference", "dnn", "what creatives this user answered to", ("creative_preference",)),
     Rung("hstu", "hstu", "the whole history in order and time: HSTU + DNN"),
 )
 
