@@ -98,6 +98,15 @@ def test_a_step_that_breaks_off_keeps_what_it_handed_over(cache):
     assert sheets[1].answer("half") == {"fine": True}
 
 
+def test_answers_to_what_was_not_asked_are_left_alone(cache):
+    def work(batch):
+        yield from [(0, {"first": True}), (0, {"first": False}), (7, {"stray": True})]
+
+    step = BatchStep(name="odd", version=1, inputs=("copy",), outputs=(), work=work)
+    sheets, run = fill([step], ["a"], cache)
+    assert (sheets[0].answer("odd"), run.tallies["odd"].made) == ({"first": True}, 1)
+
+
 def test_declarations_are_checked():
     with pytest.raises(ConfigError, match="twice"):
         Workflow([shout([]), shout([])])

@@ -164,8 +164,9 @@ def _outcomes(step: BatchStep, inputs: list[dict[str, object]]) -> Iterator[tupl
     failed = Failed(NO_ANSWER, passing=True)
     try:
         for place, outcome in step.work(inputs):
-            silent.discard(place)
-            yield place, outcome
+            if place in silent:  # not a second time, and nothing that was not asked
+                silent.discard(place)
+                yield place, outcome
     except Exception as error:
         failed = failure_of(error)
     yield from ((place, failed) for place in sorted(silent))
