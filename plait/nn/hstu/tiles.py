@@ -116,8 +116,8 @@ def _add_bias_gradient(slope, at, row, start, tile, count, rows, distance_P, tim
         while column < tile + count:
             end = min(np.int64(rows.run_end_R[here]), tile + count)
             if end > column:
-                # Only `_sum` may add in another order. With this line in it too, a kernel just compiled and the same one
-                # from the cache differed in the last bit, so that training did not repeat.
+                # Only `_sum` may add in another order. With this line in it too, a kernel just compiled and the same
+                # one from the cache differed in the last bit, so that training did not repeat.
                 time_Z[rows.run_bucket_R[here]] += _sum(slope, at + column - tile, at + end - tile)
                 column = end
             here += 1
