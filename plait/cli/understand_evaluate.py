@@ -26,8 +26,8 @@ def evaluate(
 ) -> None:
     """Measure labelling against hand labels: per level accuracy, macro-F1, calibration, coverage at 95 % precision.
 
-    Without labels and with a few; on fashion also without label words, and on pictures only. Test rows are never used
-    for examples, tuning or calibration.
+    Without labels and with a few; on fashion also without label words, and on pictures only. A run learns nothing from
+    the test rows: neither examples, nor shares, nor calibration.
 
     Example: plait understand evaluate --data iflytek --data-folder ~/data
     """

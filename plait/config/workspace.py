@@ -80,6 +80,17 @@ class FeatureSettings(Settings):
     """The most values of a multi-valued field (words of a query, tags of a list) in one row; those behind are cut."""
 
 
+class CreativeSettings(Settings):
+    """Where creative features come from, and what counts as an answer to a creative."""
+
+    profiles: str | None = None
+    """A table of creative fields of one's own (path or pattern, Parquet); left out, what `plait understand` wrote."""
+    answer: str | None = None
+    """The objective that says that a user answered to a creative; left out, `click`, or the first one without that."""
+    half_life: Duration = 30 * 86_400_000
+    """After this long an exposure counts half in a user's preference."""
+
+
 class CheckSettings(Settings):
     """What `plait check` takes for plausible."""
 
@@ -178,6 +189,7 @@ class Workspace(Settings):
     actions: dict[str, ActionSettings] = {}
     features: FeatureSettings = FeatureSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
+    creative: CreativeSettings = CreativeSettings()
     check: CheckSettings = CheckSettings()
     split: SplitSettings = SplitSettings()
     models: dict[str, ModelSettings] = {}

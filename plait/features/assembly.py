@@ -145,7 +145,13 @@ class FeatureTables:
         return _arranged([*blocks, context.codes_RF], columns, len(references))
 
     def numeric(
-        self, references: References, context: ContextRows, facts: HistoryFacts, *, match_BG: NDArray[np.float32]
+        self,
+        references: References,
+        context: ContextRows,
+        facts: HistoryFacts,
+        *,
+        match_BG: NDArray[np.float32],
+        preference_BG: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """`numeric_BG` of B candidates; users and contexts have B rows, or one that all share (R = 1)."""
         blocks = [
@@ -154,6 +160,7 @@ class FeatureTables:
             self.standard_history(facts),
             np.clip(match_BG, -_LIMIT, _LIMIT),
             *(self.vectors(source, references) for source in ENTITY_SOURCES),
+            preference_BG,
         ]
         columns = [self.spec.number_columns(source) for source in NUMBER_SOURCES]
         return _arranged(blocks, columns, len(references))
@@ -166,6 +173,11 @@ class FeatureTables:
             if source in group.vectors
         ]
         return np.concatenate(found, axis=1) if found else np.zeros((1, 0), np.float32)
+
+    @cached_property
+    def answers(self) -> FeatureGroup | None:
+        """The group that knows how users answered to creatives; None where none does."""
+        return next((group for group in self.groups if group.preference is not None), None)
 
     def multi(self, references: References, context: ContextRows) -> tuple[NDArray[np.int64], Bags]:
         """`bag_BP` of B candidates, and the bags; users and contexts have B rows, or one that all share (R = 1)."""

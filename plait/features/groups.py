@@ -3,7 +3,7 @@
 A group is a folder of its own, made from the encoded samples and from something else (creative profiles, vectors). The
 samples are encoded without it and need not be encoded again when it changes; a dataset opened with it has its columns
 behind all others. Three kinds of columns are in the folder: fields and numbers of users, items or creatives; dated
-vectors of these; and what the exposures' creatives and their outcomes say (`plait.features.preference`).
+vectors of these; and what a user's earlier exposures say about a creative (`plait.features.preference`).
 """
 
 import json
@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from plait.data.artifacts import write_atomically
 from plait.errors import ArtifactError
 from plait.features.bags import Bags
+from plait.features.preference import CreativePreference
 from plait.features.spec import VECTOR_SOURCES, EntitySource, FeatureSpec, Field, MultiField, Number
 from plait.features.vectors import DatedVectors
 
 _GROUP_FILE = "group.json"
+_PREFERENCE_ARRAYS = ("answered_E", "preference_EG")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class FeatureGroup:
     multi_fields: tuple[MultiField, ...] = ()
     columns: Mapping[EntitySource, EntityColumns] = field(default_factory=dict)
     vectors: Mapping[EntitySource, DatedVectors] = field(default_factory=dict)
+    preference: CreativePreference | None = None
+    answered_E: NDArray[np.int64] | None = None
+    """With `preference`: when each exposure of the samples was answered; see `plait.features.preference.Shown`."""
+    preference_EG: NDArray[np.float32] | None = None
+    """With `preference`: its numbers of each exposure of the samples."""
 
     @classmethod
     def of_vectors(cls, name: str, source: EntitySource, vectors: DatedVectors) -> "FeatureGroup":
@@ -71,6 +78,10 @@ class FeatureGroup:
                 np.save(folder / f"{source}.tokens-{place:03d}.npy", bags.codes_N)
         for source, vectors in self.vectors.items():
             vectors.save(folder, source)
+        if self.preference is not None:
+            self.preference.save(folder)
+            for name in _PREFERENCE_ARRAYS:
+                np.save(folder / f"{name}.npy", getattr(self, name))
         written = {
             "name": self.name,
             "fields": [asdict(each) for each in self.fields],
@@ -78,6 +89,7 @@ class FeatureGroup:
             "multi_fields": [asdict(each) for each in self.multi_fields],
             "columns": {source: len(columns.bags_P) for source, columns in self.columns.items()},
             "vectors": list(self.vectors),
+            "preference": self.preference is not None,
         }
         write_atomically(folder / _GROUP_FILE, json.dumps(written, ensure_ascii=False, indent=1))
 
@@ -97,6 +109,7 @@ class FeatureGroup:
                 multi_fields=tuple(MultiField(**each) for each in written["multi_fields"]),
                 columns={source: _load_columns(folder, source, bags) for source, bags in written["columns"].items()},
                 vectors={source: DatedVectors.load(folder, source) for source in written["vectors"]},
+                **(_load_preference(folder) if written.get("preference") else {}),
             )
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ArtifactError(
@@ -107,6 +120,12 @@ class FeatureGroup:
 def load_groups(folders: Sequence[Path]) -> tuple[FeatureGroup, ...]:
     """The groups in these folders, in order."""
     return tuple(FeatureGroup.load(folder) for folder in folders)
+
+
+def _load_preference(folder: Path) -> dict[str, Any]:
+    """The numbers of exposures are mapped, not read."""
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _PREFERENCE_ARRAYS}
+    return {"preference": CreativePreference.load(folder), **arrays}
 
 
 def _load_columns(folder: Path, source: str, bags: int) -> EntityColumns:

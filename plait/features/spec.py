@@ -14,7 +14,7 @@ from plait.features.tokens import MultiKind
 FieldSource = Literal["user", "item", "creative", "context"]
 EntitySource = Literal["user", "item", "creative"]
 VectorSource = Literal["user_vector", "item_vector", "creative_vector"]
-NumberSource = Literal[FieldSource, "history", "match", VectorSource]
+NumberSource = Literal[FieldSource, "history", "match", VectorSource, "preference"]
 
 ENTITY_SOURCES: tuple[EntitySource, ...] = ("user", "item", "creative")
 FIELD_SOURCES: tuple[FieldSource, ...] = (*ENTITY_SOURCES, "context")
@@ -24,7 +24,7 @@ VECTOR_SOURCES: dict[EntitySource, VectorSource] = {
     "creative": "creative_vector",
 }
 """Where the numbers of dated vectors come from, by whose vectors they are."""
-NUMBER_SOURCES: tuple[NumberSource, ...] = (*FIELD_SOURCES, "history", "match", *VECTOR_SOURCES.values())
+NUMBER_SOURCES: tuple[NumberSource, ...] = (*FIELD_SOURCES, "history", "match", *VECTOR_SOURCES.values(), "preference")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,26 +14,13 @@ from plait.pipelines.project import Project, open_project
 from plait.pipelines.results import Metric, write_result
 from plait.pipelines.understand import read_profiles, understand_creatives
 from plait.schema import Columns as C
+from plait.schema.creative_profile import FIELDS
 
 KEY_WORDS_SHOWN = 3
 """A true key word counts as found among so many of the most telling ones."""
 RESAMPLES = 1000
 _TRUTH = "truth/creatives.parquet"
-_PLAIN = (
-    "screen_orientation",
-    "duration",
-    "ratio",
-    "color",
-    "clarity",
-    "brightness",
-    "tone",
-    "person",
-    "text",
-    "text_length",
-    "text_color",
-    "text_type",
-    "object_type",
-)
+_PLAIN = tuple(name for name in FIELDS if name not in ("text_key_words", "label"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from plait.config import nearest
 from plait.errors import ArtifactError, ConfigError
+from plait.features.creative_fields import CREATIVE_FIELDS
 from plait.features.dataset import EncodedDataset
+from plait.features.preference import CREATIVE_PREFERENCE
+from plait.pipelines.creative_groups import creative_fields_group, creative_preference_group
 from plait.pipelines.embedding_groups import (
     ITEM_EMBEDDING,
     USER_EMBEDDING,
@@ -23,6 +26,8 @@ Raises `ArtifactError` where what the group is made of is not there; the message
 """
 
 GROUPS: dict[str, MakeGroup] = {
+    CREATIVE_FIELDS: creative_fields_group,
+    CREATIVE_PREFERENCE: creative_preference_group,
     USER_EMBEDDING: user_embedding_group,
     ITEM_EMBEDDING: item_embedding_group,
 }

@@ -47,6 +47,8 @@ RUNGS = (
     Rung("popularity", "popularity", "what everybody likes: smoothed rates per item"),
     Rung("lr", "lr", "who asks and where: logistic regression on every field and number"),
     Rung("dnn", "dnn", "interactions and the last 50 behaviours: DCNv2 with target attention"),
+    Rung("creative-fields", "dnn", "what the creative looks like and says", ("creative_fields",)),
+    Rung("creative-preference", "dnn", "what creatives this user answered to", ("creative_preference",)),
     Rung(
         "user-embedding-32",
         "dnn",
@@ -178,12 +180,13 @@ class _Models:
         self._project, self._seeds, self._bootstrap = project, seeds, bootstrap
         self._trained: dict[Variant, _Trained] = {}
         self._names: dict[Variant, str] = {}
+        self._adds: dict[Variant, str] = {}
         for step in steps:
-            self._names.setdefault(step.model, step.rung.name)
+            self._introduce(step.model, step.rung.name, step.rung.adds)
         for step in steps:
-            self._names.setdefault(step.alone, f"{step.rung.name}-alone")
+            self._introduce(step.alone, f"{step.rung.name}-alone", f"{step.rung.adds}, by itself")
             if step.base is not None:
-                self._names.setdefault(step.base, f"{step.rung.name}-base")
+                self._introduce(step.base, f"{step.rung.name}-base", f"what {step.rung.name} is held against")
 
     def of(self, variant: Variant) -> _Trained:
         """The variant, trained now unless it has been."""
@@ -199,8 +202,8 @@ class _Models:
         evaluations, models = [], []
         dataset = dataset_with(self._project, variant.features)
         for seed in self._seeds:
-            reads = f", reads {', '.join(variant.features)}" if variant.features else ""
-            console.print(f"[bold]{self._names[variant]}[/] (seed {seed}): {variant.recipe}{reads}")
+            reads = f" [dim](reads {', '.join(variant.features)})[/]" if variant.features else ""
+            console.print(f"[bold]{self._names[variant]}[/] (seed {seed}): {self._adds[variant]}{reads}")
             trained = train_model(
                 self._project,
                 variant.recipe,
@@ -216,6 +219,11 @@ class _Models:
         seconds = sum(one.seconds for one in models) / len(models)
         references = tuple(one.reference for one in models)
         return _Trained(tuple(evaluations), tuple(models[0].result.curve), seconds, references)
+
+    def _introduce(self, variant: Variant, name: str, adds: str) -> None:
+        """Call a variant by its first name."""
+        if variant not in self._names:
+            self._names[variant], self._adds[variant] = name, adds
 
     def _starts(self, variant: Variant, seed: int) -> dict[str, str]:
         """Runs that a recipe may start from: those that read the same features."""
@@ -273,7 +281,10 @@ def _outcome(project: Project, step: Step, models: _Models, requests: int) -> Ru
 
 
 def write_ladder(ladder: Ladder, name: str, command: str, *, folder: Path = RESULTS_FOLDER) -> Path:
-    """Keep the ladder as a result: `<rung>.auc`, `.gauc`, `.logloss`, the paired gains, and `oracle.auc`."""
+    """Keep the ladder as a result: `<rung>.auc`, `.gauc`, `.logloss`, the paired gains, and `oracle.auc`.
+
+    `auc_gain` is the gain of the last rung: what a ladder of few rungs was climbed for.
+    """
     metrics: dict[str, Metric] = {}
     for outcome in ladder.rungs:
         rung = outcome.rung.name
@@ -286,14 +297,19 @@ def write_ladder(ladder: Ladder, name: str, command: str, *, folder: Path = RESU
                 metrics[f"{rung}.{kind}"] = Metric(gain.difference, gain.low, gain.high, "AUC")
         metrics[f"{rung}.train_s"] = Metric(outcome.train_seconds, unit="s")
         metrics[f"{rung}.p99_ms"] = Metric(outcome.serve_p99_ms, unit="ms")
+    last = ladder.rungs[-1].cumulative
+    if last is not None:
+        gain = last.overall["auc"]
+        metrics["auc_gain"] = Metric(gain.difference, gain.low, gain.high, "AUC")
     if ladder.oracle is not None:
         auc = ladder.oracle.overall.auc
         metrics["oracle.auc"] = Metric(auc.value, auc.low, auc.high)
     test = ladder.rungs[0].evaluations[0]
     data = f"{ladder.workspace}{' (simulated)' if ladder.simulated else ''}: {test.rows:,} test exposures"
     notes = (
-        "gain: paired difference of AUC to the rung before; alone: of the ingredient by itself to its base (feature "
-        "groups: the recipe without any; recipes: the first rung). Intervals: 95 %, over resampled users "
+        "gain: paired difference of AUC to the rung before (auc_gain: of the last rung); alone: of the ingredient by "
+        "itself to its base (feature groups: the recipe without any; recipes: the first rung). Intervals: 95 %, over "
+        "resampled users "
         f"({test.bootstrap} resamples) and, with several seeds, over seeds. p99_ms: one request in one process."
     )
     return write_result(

@@ -71,6 +71,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "workers": 1,
         "attempts": 2,
     },
+    "CreativeSettings": {"profiles": "mine/*.parquet", "answer": "detail", "half_life": "7d"},
     "EmbeddingSettings": {
         "encoder": {
             "kind": "endpoint",
