@@ -65,7 +65,7 @@ class MemoryConfig(Settings):
 
 
 class ExpertsConfig(Settings):
-    """A mixture of experts with a tower per objective, in place of the MLP: `docs/moe.md` says which to choose."""
+    """A mixture of experts with a tower per objective, in place of the MLP: `docs/experts.md` says which to choose."""
 
     shared: int = Field(4, ge=0)
     """Experts that every objective reads."""

@@ -82,6 +82,12 @@ class TrainingConfig(Settings):
     """Only every so many epochs (and the last) are evaluated."""
     patience: int = Field(2, ge=1)
     """Training stops after this many evaluations without a better one; the best weights are kept."""
+    users_share: float = Field(1.0, gt=0, le=1)
+    """About what share of the training exposures (those of whole users, drawn by seed) is trained on: for comparisons
+    of many models."""
+    conflict_batches: int = Field(0, ge=0)
+    """At every evaluation: how many training batches are asked whether the objectives' gradients go against each other
+    (a backward pass per objective and batch)."""
     validation_exposures: int = Field(200_000, ge=1)
     """About how many exposures of the validation window (those of whole users, drawn by seed) are used."""
     next_item: NextItemTraining = NextItemTraining()

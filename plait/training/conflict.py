@@ -1,12 +1,15 @@
 """Objectives that pull shared weights in different directions: how much, and what PCGrad does about it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from plait.nn.embedding import Table
 from plait.training.objective import ObjectiveLosses
+
+ALARM = -0.1
+"""A pair of objectives is named in the console if the cosine of its gradients is below this."""
 
 
 def shared_weights(model: nn.Module) -> list[nn.Parameter]:
@@ -70,11 +73,16 @@ def surgery(losses: ObjectiveLosses, weight_T: Tensor, weights: Sequence[nn.Para
     return term - term.detach()
 
 
-def mean_cosines(batches: Iterator[tuple[Tensor, Sequence[Tensor]]]) -> Tensor:
-    """`[T, T]`: the mean over batches of `cosines`, over those where both objectives have a gradient.
-
-    Args:
-        batches: of each the losses `[T]` and the weights.
-    """
-    each = [cosines(objective_gradients(loss_T, weights)) for loss_T, weights in batches]
-    return torch.stack(each).nanmean(0)
+def conflicts(cosine_TT: Tensor, objectives: Sequence[str]) -> tuple[dict[str, float], list[str]]:
+    """What a run's log says of cosines between gradients, and the worst pair in words where it is below `ALARM`."""
+    first_P, second_P = torch.triu_indices(len(cosine_TT), len(cosine_TT), offset=1)
+    cosine_P = cosine_TT[first_P, second_P]
+    known_P = ~cosine_P.isnan()
+    if not known_P.any():
+        return {}, []
+    worst = int(cosine_P.nan_to_num(nan=1.0).argmin())
+    least = float(cosine_P[worst])
+    against = float((cosine_P[known_P] < 0).float().mean())
+    pair = f"{objectives[int(first_P[worst])]} x {objectives[int(second_P[worst])]}"
+    words = [f"gradients against each other: {pair} ({least:.2f})"] if least < ALARM else []
+    return {"conflicting_pairs": against, "least_cosine": least}, words

@@ -1,5 +1,6 @@
 """Rankers as a task: logits per exposure and objective, judged by the validation window."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -18,14 +19,15 @@ from plait.schema import Split
 from plait.telemetry import console, progress
 from plait.training.checkpoint import save_tensors
 from plait.training.config import TrainingConfig
-from plait.training.conflict import shared_weights, surgery
-from plait.training.data import Loader, TrainingData
+from plait.training.conflict import conflicts, cosines, objective_gradients, shared_weights, surgery
+from plait.training.data import Loader, TrainingData, draw_users
 from plait.training.log import RunLog
 from plait.training.loop import BEST_FILE, CurvePoint, TrainingResult, torch_switches, train_task
 from plait.training.objective import combined, objective_losses
 from plait.training.predict import as_ranker, predict
 from plait.training.routing import RoutingWatch, alarms
 from plait.training.validation import validation_metrics
+from plait.training.warm_start import set_training_mode
 
 _RATE_SAMPLE = 100_000
 """Exposures that the objectives' rates are taken from, about."""
@@ -99,14 +101,32 @@ class RankingTask:
             return loss if balance is None else loss + self._balance * balance
 
     def validate(self) -> dict[str, float]:
-        """Log-loss and AUC on the validation window; of a model with experts also how they were used there."""
+        """Log-loss and AUC on the validation window, how experts were used there, and whether gradients conflict."""
         with self._watch.watching():
             metrics = validate(self._dataset, self.model, self._config)
         numbers, words = alarms(self._watch.loads())
+        if self._config.conflict_batches:
+            found, said = conflicts(self._cosines(), self._dataset.spec.objectives)
+            numbers, words = numbers | found, words + said
         if words and words != self._alarmed:
-            console.print(f"[yellow]experts: {'; '.join(words)}[/]")
+            console.print(f"[yellow]{'; '.join(words)}[/]")
         self._alarmed = words
         return metrics | numbers
+
+    def _cosines(self) -> Tensor:
+        """Between the gradients of the objectives, over the first batches of the training window's order."""
+        plan = self._loader.shuffled(self._config.seed, 0)[: self._config.conflict_batches]
+        weights = shared_weights(self.model)
+        was_training = self.model.training
+        self.model.eval()
+        found = []
+        for features, _ in self._loader.batches(plan):
+            batch = Batch.from_features(features)
+            losses = objective_losses(self._ranker(batch), batch.labels_BT, batch.mask_BT, self._positive_T)
+            found.append(cosines(objective_gradients(losses.mean_T, weights)))
+        if was_training:
+            set_training_mode(self.model)
+        return torch.stack(found).nanmean(0)
 
 
 def objective_weights(config: TrainingConfig, objectives: Sequence[str]) -> tuple[Tensor, Tensor | None]:
@@ -183,7 +203,15 @@ def _count(
 
 def _loader(dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> Loader:
     ranker = as_ranker(model)
-    loader = Loader(dataset, Split.TRAIN, ranker, batch_size=config.batch_size, batch_events=config.batch_events)
+    wanted = math.ceil(config.users_share * len(dataset.rows(Split.TRAIN)))
+    loader = Loader(
+        dataset,
+        Split.TRAIN,
+        ranker,
+        batch_size=config.batch_size,
+        batch_events=config.batch_events,
+        users_U=draw_users(dataset, Split.TRAIN, wanted, config.seed),
+    )
     if len(loader) == 0:
         raise TrainingError(
             "the training window holds no exposures; look at [split] in plait.toml and at `plait check`"

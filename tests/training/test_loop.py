@@ -12,7 +12,9 @@ import torch
 
 from plait.errors import ConfigError, TrainingError
 from plait.models.builder import build_model
+from plait.models.head import build_head
 from plait.schema import Split
+from plait.testing.batches import small_spec
 from plait.testing.training_data import SmallDataset
 from plait.training import TrainingConfig, load_recipe_by_name, predict, recipe_names, train
 from plait.training.data import Loader
@@ -22,6 +24,10 @@ from plait.training.optimiser import LazyAdam, learning_rate_scale
 from plait.training.ranking import base_logits
 from plait.training.recipe import parse_overrides, parse_recipe
 
+MIXTURES = [
+    f"moe-{name}"
+    for name in ("cgc", "dense", "esmm", "global", "home", "mmoe", "pepnet", "ple", "shared-bottom", "star", "topk")
+]
 FAMILIES = ("lr-small", "dnn-small", "hstu-small")
 
 
@@ -228,12 +234,14 @@ def test_recipes_all_load():
         "dnn",
         "dnn-small",
         "hstu",
+        "hstu-moe",
         "hstu-small",
         "lr",
+        *MIXTURES,
         "popularity",
         "wide-deep",
     ]
-    assert len(names) == 16 + 14
+    assert len(names) == 17 + len(MIXTURES) + 14
     for name in names:
         chosen = load_recipe_by_name(name, Path())
         again = parse_recipe(json.loads(json.dumps(chosen.to_dict())), name)
@@ -248,6 +256,23 @@ def test_hstu_is_the_dnn_with_a_sequence():
     dnn = load_recipe_by_name("dnn", Path()).model.model_dump(exclude={"family"})
     hstu = load_recipe_by_name("hstu", Path()).model.model_dump(exclude={"family", "sequence", "memory"})
     assert dnn == hstu
+
+
+def test_hstu_with_experts_is_the_mixture_with_a_sequence():
+    mixture = load_recipe_by_name("moe-dense", Path()).model.model_dump(exclude={"family"})
+    hstu = load_recipe_by_name("hstu-moe", Path()).model.model_dump(exclude={"family", "sequence", "memory"})
+    assert mixture == hstu
+
+
+@pytest.mark.parametrize("name", ["dnn", *MIXTURES])
+def test_mixtures_cost_what_the_dnn_costs(name):
+    """With 13 objectives and 36 scenarios every variant's deep part costs at most the MLP's, and most of it is used."""
+    width, objectives = 512, 13
+    chosen = load_recipe_by_name(name, Path()).model
+    of_mlp = 2 * (width * 256 + 256 * 128 + 128 * objectives)
+    cross = 2 * (width * 32 + 32 * width) * chosen.cross_layers + 2 * width * objectives
+    head = build_head(chosen, width, small_spec(objectives=objectives, scenarios=36))
+    assert 0.85 * of_mlp < head.flops - cross <= of_mlp
 
 
 def test_overrides():
