@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from plait.errors import DataError
 from plait.evaluation.auc import Codes, Labels, Numbers
 from plait.evaluation.bootstrap import draw_users
-from plait.evaluation.scores import METRICS, Evaluation, MetricName, Undefined
+from plait.evaluation.scores import METRICS, Evaluation, MetricName, Undefined, cell_group
 from plait.evaluation.slices import Slice, mean_slice, measure
 
 
@@ -26,6 +26,7 @@ def evaluate(  # noqa: PLR0917 (one table, column by column)
     *,
     bootstrap: int = 200,
     seed: int = 0,
+    cell_replicates: bool = False,
 ) -> Evaluation:
     """Measure one model on B exposures and T objectives; only mature labels count.
 
@@ -42,6 +43,7 @@ def evaluate(  # noqa: PLR0917 (one table, column by column)
         scenarios: S names.
         bootstrap: resamples of users for the intervals; 0: no intervals.
         seed: of the resamples. The same rows and seed give the same resamples: see `paired_difference`.
+        cell_replicates: keep the resampled metrics of every scenario x objective too, so that they can be compared.
 
     Raises:
         DataError: shapes that do not fit, probabilities outside [0, 1], mature labels other than 0 and 1, or scenario
@@ -58,6 +60,8 @@ def evaluate(  # noqa: PLR0917 (one table, column by column)
     }
     overall = mean_slice(list(by_objective.values()))
     groups = {"overall": overall, **{f"objective/{name}": one for name, one in by_objective.items()}}
+    if cell_replicates:
+        groups |= {cell_group(s, t): one for s, row in cells.items() for t, one in row.items()}
     return Evaluation(
         rows=len(codes_B),
         users=len(names_U),
