@@ -223,6 +223,29 @@ def bench_moe(
             typer.echo(f"written: {path}")
 
 
+@bench.command("moe-speed")
+def bench_moe_speed(
+    *,
+    threads: Annotated[int, typer.Option(help="Of PyTorch.", min=1)] = 1,
+    repeats: Annotated[int, typer.Option(help="Of every measurement; the fastest counts.", min=1)] = 20,
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """Experts, gates and towers as grouped products against a module each: training, inference, growth with T.
+
+    T = 12 objectives, E = 16 experts, S = 32 scenarios. Run it in a checkout; the result is
+    benchmarks/results/moe_speed.json.
+
+    Example: plait bench moe-speed
+    """
+    from plait.pipelines.bench_moe_speed import MoeSpeed, measure_moe_speed
+
+    metrics, path = measure_moe_speed(MoeSpeed(threads=threads, repeats=repeats, write=write))
+    for name, metric in metrics.items():
+        typer.echo(f"{name:>34}  {metric.value:,.4g} {metric.unit}")
+    if path is not None:
+        typer.echo(f"written: {path}")
+
+
 @bench.command("hstu")
 def bench_hstu(
     *,

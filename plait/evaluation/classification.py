@@ -1,7 +1,7 @@
 """`evaluate`: one model's probabilities against what happened, overall and per scenario and objective."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,9 +59,6 @@ def evaluate(  # noqa: PLR0917 (one table, column by column)
         for s, scenario in enumerate(scenarios)
     }
     overall = mean_slice(list(by_objective.values()))
-    groups = {"overall": overall, **{f"objective/{name}": one for name, one in by_objective.items()}}
-    if cell_replicates:
-        groups |= {cell_group(s, t): one for s, row in cells.items() for t, one in row.items()}
     return Evaluation(
         rows=len(codes_B),
         users=len(names_U),
@@ -76,7 +73,7 @@ def evaluate(  # noqa: PLR0917 (one table, column by column)
         cells={name: {t: one.scores() for t, one in row.items()} for name, row in cells.items()},
         reliability={name: one.reliability for name, one in by_objective.items()},
         undefined=_undefined(by_objective, None) + sum((_undefined(row, s) for s, row in cells.items()), ()),
-        replicates={name: _replicates(one) for name, one in groups.items()},
+        replicates=_replicates(overall, by_objective, cells if cell_replicates else {}),
     )
 
 
@@ -120,8 +117,12 @@ def _undefined(slices: dict[str, Slice], scenario: str | None) -> tuple[Undefine
     )
 
 
-def _replicates(one: Slice) -> dict[MetricName, tuple[float, ...]]:
-    return {name: tuple(one.resampled_R[name].tolist()) for name in METRICS}
+def _replicates(
+    overall: Slice, by_objective: Mapping[str, Slice], cells: Mapping[str, Mapping[str, Slice]]
+) -> dict[str, dict[MetricName, tuple[float, ...]]]:
+    groups = {"overall": overall, **{f"objective/{name}": one for name, one in by_objective.items()}}
+    groups |= {cell_group(s, t): one for s, row in cells.items() for t, one in row.items()}
+    return {group: {name: tuple(one.resampled_R[name].tolist()) for name in METRICS} for group, one in groups.items()}
 
 
 def _pairing(table: _Table, users_B: NDArray[Any], objectives: Sequence[str], bootstrap: int, seed: int) -> str:

@@ -118,10 +118,13 @@ def _cells(a: Sequence[Evaluation], b: Sequence[Evaluation]) -> dict[str, dict[s
     first = cell_group(a[0].scenarios[0], a[0].objectives[0])
     if not all(first in one.replicates for one in (*a, *b)):
         return {}
-    return {
-        s: {t: _differences(a, b, cell_group(s, t), lambda one, s=s, t=t: one.cells[s][t]) for t in a[0].objectives}
-        for s in a[0].scenarios
-    }
+    return {s: {t: _of_cell(a, b, s, t) for t in a[0].objectives} for s in a[0].scenarios}
+
+
+def _of_cell(
+    a: Sequence[Evaluation], b: Sequence[Evaluation], scenario: str, objective: str
+) -> Mapping[MetricName, Difference]:
+    return _differences(a, b, cell_group(scenario, objective), lambda one: one.cells[scenario][objective])
 
 
 def _differences(

@@ -13,7 +13,7 @@ from plait.errors import ConfigError
 from plait.evaluation import Comparison, Evaluation, compare_over_seeds, over_seeds
 from plait.pipelines.moe_cells import SINGLE, USUAL, Cell, CellPlan, Cells, swept, variant_named
 from plait.pipelines.project import Project
-from plait.pipelines.results import Metric, write_result
+from plait.pipelines.results import RESULTS_FOLDER, Metric, write_result
 from plait.telemetry import console
 
 BASE = "shared_bottom"
@@ -117,7 +117,8 @@ def grid_metrics(grid: Grid) -> dict[str, Metric]:
 def seesaw_metrics(seesaw: SeeSaw) -> dict[str, Metric]:
     """`worst_delta` and `mean_delta` of AUC, each objective's, and how many cells gain and lose for certain."""
     comparison = seesaw.comparison
-    by_objective = {name: row["auc"] for name, row in comparison.by_objective.items()}
+    every = {name: row["auc"] for name, row in comparison.by_objective.items()}
+    by_objective = {name: one for name, one in every.items() if not np.isnan(one.difference)}
     worst = min(by_objective.values(), key=lambda one: one.difference)
     mean = comparison.overall["auc"]
     metrics = {
@@ -135,7 +136,7 @@ def seesaw_metrics(seesaw: SeeSaw) -> dict[str, Metric]:
     return metrics
 
 
-def write_grid(project: Project, grid: Grid, options: MoeOptions) -> list[Path]:
+def write_grid(project: Project, grid: Grid, options: MoeOptions, *, folder: Path = RESULTS_FOLDER) -> list[Path]:
     """Keep the grid, and the see-saw where there is one, as results."""
     simulated = " (simulated)" if project.workspace.simulated else ""
     test = next(iter(grid.cells.values()))[0].evaluation
@@ -144,12 +145,15 @@ def write_grid(project: Project, grid: Grid, options: MoeOptions) -> list[Path]:
         f"of users drawn by the seed, and measured on {test.rows:,} test exposures of {test.users:,} users"
     )
     notes = _NOTES.format(base=BASE, limit=SMALL, small=", ".join(grid.small) or "none")
-    asked = {"command": _command(project, options), "data": data, "seeds": options.seeds}
-    paths = [write_result(options.name, metrics=grid_metrics(grid), notes=notes, **asked)]
+    results = [(options.name, grid_metrics(grid), notes)]
     if grid.seesaw is not None:
         notes = _SEESAW_NOTES.format(variant=grid.seesaw.variant)
-        paths.append(write_result(options.seesaw_name, metrics=seesaw_metrics(grid.seesaw), notes=notes, **asked))
-    return paths
+        results.append((options.seesaw_name, seesaw_metrics(grid.seesaw), notes))
+    command = _command(project, options)
+    return [
+        write_result(name, command=command, data=data, seeds=options.seeds, metrics=metrics, notes=notes, folder=folder)
+        for name, metrics, notes in results
+    ]
 
 
 def _seesaw(cells: Cells, found: Mapping[str, Sequence[Cell]], alone: Sequence[Sequence[Cell]]) -> SeeSaw:
