@@ -7,7 +7,15 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import field_serializer
 
-from plait.config import EmbeddingSettings, EncoderSettings, ModelSettings, Settings, SplitSettings
+from plait.config import (
+    EmbeddingSettings,
+    EncoderSettings,
+    ModelSettings,
+    ObjectiveSettings,
+    ScenarioSettings,
+    Settings,
+    SplitSettings,
+)
 from plait.data.importers import movielens
 from plait.data.importers.contract import Draft, Importer
 from plait.data.importers.lines import LINE, Field, Layout, read_blocks, read_whole
@@ -60,6 +68,13 @@ _EMBEDDING = EmbeddingSettings(
 )
 """Most people rated within one day, so their texts are made by the hour; what they rated long ago still counts."""
 
+DAYPARTS = ("night", "morning", "afternoon", "evening")
+"""The quarters of the day, from midnight on."""
+_DAYPART = pl.lit(pl.Series(DAYPARTS)).gather(pl.col("seconds") // 21_600 % 4)
+_TOP = ObjectiveSettings(
+    name="top", action=movielens.RATE, min_value=5.0, parent="liked", attribution="exposure_id", window=0, value=1.0
+)
+
 _RATINGS = movielens.ratings_layout("::")
 _FILMS = Layout(
     (Field(C.ITEM_ID, "integer", required=True), Field("title", required=True), Field("genres")),
@@ -87,6 +102,10 @@ class MovieLensOptions(Settings):
     validation and test are 8:1:1. `plait`: all ratings, 7:1:2."""
     split: Literal["per_user_time", "global_time"] = "per_user_time"
     """What the shares are counted on."""
+    top: bool = False
+    """A second objective, `top`: five stars, which only what is liked gets."""
+    dayparts: bool = False
+    """Scenarios are the quarters of the day (UTC): night, morning, afternoon, evening."""
     exact_times: Path | None = None
     """Parquet, one column of flags, a flag per line of `ratings.dat`: is its time the log's own? Users without any
     such time are left out: what a split by global time needs on a copy whose times were filled in."""
@@ -106,8 +125,9 @@ def run(source: Source, writer: WorkspaceWriter, options: MovieLensOptions) -> D
     kept = pl.lit(value=True) if options.protocol == "plait" else pl.col("rating") != _UNDECIDED
     if options.exact_times is not None:
         kept &= pl.col(C.USER_ID).is_in(_timed_users(pl.concat(blocks), options.exact_times).implode())
+    scenario = _DAYPART if options.dayparts else pl.lit(movielens.SCENARIO)
     for block in blocks:
-        movielens.write_ratings(writer, block.filter(kept))
+        movielens.write_ratings(writer, block.filter(kept), scenario)
     draft = movielens.draft(
         "movielens-1m",
         user_columns=dict.fromkeys(("gender", "age", "occupation", "zip_prefix"), Meaning.CATEGORY),
@@ -121,6 +141,10 @@ def run(source: Source, writer: WorkspaceWriter, options: MovieLensOptions) -> D
 
     share = 0.1 if options.protocol == "ctr" else SplitSettings().test
     changes: dict[str, Any] = {"split": SplitSettings(kind=options.split, test=share)}
+    if options.top:
+        changes["objectives"] = [*draft.workspace.objectives, _TOP]
+    if options.dayparts:
+        changes["scenarios"] = [ScenarioSettings(name=name, app="MovieLens") for name in DAYPARTS]
     if options.protocol == "ctr":
         changes |= {"models": _MODELS, "embedding": _EMBEDDING}
     return replace(draft, workspace=draft.workspace.model_copy(update=changes))
