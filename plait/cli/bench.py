@@ -175,7 +175,9 @@ def bench_ctrl(
 @bench.command("moe")
 def bench_moe(
     *,
-    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    workspaces: Annotated[
+        list[Path], typer.Option("--workspace", "-w", help="A workspace folder; repeat for one result of several.")
+    ],
     variants: Annotated[
         list[str] | None, typer.Option(help="mmoe, ple, dense_8, ...; repeat for more; all the usual ones if none.")
     ] = None,
@@ -199,7 +201,7 @@ def bench_moe(
 
     Example: plait bench moe -w ./bench --users-share 0.1 --experts 16 --experts 64
     """
-    from plait.pipelines.bench_moe import MoeOptions, run_grid, write_grid
+    from plait.pipelines.bench_moe import MoeOptions, measure_grids
     from plait.pipelines.moe_cells import USUAL
     from plait.pipelines.project import open_project
     from plait.training.recipe import parse_overrides
@@ -216,11 +218,8 @@ def bench_moe(
         seesaw_name=seesaw_name,
         settings=settings or (),
     )
-    project = open_project(workspace)
-    grid = run_grid(project, options)
-    if write:
-        for path in write_grid(project, grid, options):
-            typer.echo(f"written: {path}")
+    for path in measure_grids([open_project(folder) for folder in workspaces], options, write=write):
+        typer.echo(f"written: {path}")
 
 
 @bench.command("moe-speed")

@@ -1,6 +1,6 @@
 """The grid of mixtures on a workspace: every variant with every seed, and the best of them against a model per task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from plait.telemetry import console
 
 BASE = "shared_bottom"
 """What gains are held against."""
+FEW = 8
+"""Up to so many scenarios are shown one by one."""
 SMALL = 2_500
 """Objectives with fewer positives to train on are shown apart."""
 
@@ -85,7 +87,7 @@ def run_grid(project: Project, options: MoeOptions) -> Grid:
             found[name].append(cells.of(name, seed))
             auc = found[name][-1].evaluation.overall.auc.value
             console.print(f"seed {seed}  {name:<18} auc {auc:.4f}  {found[name][-1].seconds:.0f} s")
-        if options.single:
+        if options.single and len(cells.dataset.spec.objectives) > 1:
             alone.append(cells.of_each_alone(seed))
     positive_T = cells.positives()
     objectives = cells.dataset.spec.objectives
@@ -108,15 +110,21 @@ def grid_metrics(grid: Grid) -> dict[str, Metric]:
         if base and name != BASE:
             gain = compare_over_seeds(base, evaluations).overall["auc"]
             metrics[f"{name}.gain"] = Metric(gain.difference, gain.low, gain.high, "AUC")
+        if 1 < len(evaluations[0].scenarios) <= FEW:
+            for scenario in evaluations[0].scenarios:
+                aucs = [one.by_scenario[scenario].auc.value for one in evaluations]
+                metrics[f"{name}.auc.{scenario}"] = _spread(aucs)
         metrics[f"{name}.flops"] = Metric(cells[0].flops, unit="operations per exposure")
         metrics[f"{name}.train_s"] = Metric(float(np.mean([cell.seconds for cell in cells])), unit="s")
         metrics |= _seen_in_training(name, cells)
     return metrics
 
 
-def seesaw_metrics(seesaw: SeeSaw) -> dict[str, Metric]:
+def seesaw_metrics(grid: Grid) -> dict[str, Metric]:
     """`worst_delta` and `mean_delta` of AUC, each objective's, and how many cells gain and lose for certain."""
-    comparison = seesaw.comparison
+    if grid.seesaw is None:
+        return {}
+    comparison = grid.seesaw.comparison
     every = {name: row["auc"] for name, row in comparison.by_objective.items()}
     by_objective = {name: one for name, one in every.items() if not np.isnan(one.difference)}
     worst = min(by_objective.values(), key=lambda one: one.difference)
@@ -136,24 +144,52 @@ def seesaw_metrics(seesaw: SeeSaw) -> dict[str, Metric]:
     return metrics
 
 
-def write_grid(project: Project, grid: Grid, options: MoeOptions, *, folder: Path = RESULTS_FOLDER) -> list[Path]:
-    """Keep the grid, and the see-saw where there is one, as results."""
+def measure_grids(
+    projects: Sequence[Project], options: MoeOptions, *, write: bool = True, folder: Path = RESULTS_FOLDER
+) -> list[Path]:
+    """Run the grid on every workspace, and keep it as one result, the see-saw as another.
+
+    Where there are several workspaces, metrics begin with the workspace's name.
+    """
+    grids = {project.workspace.name.replace("-", "_"): run_grid(project, options) for project in projects}
+    if not write:
+        return []
+    small = {name for grid in grids.values() for name in grid.small}
+    results = {
+        options.name: (_NOTES.format(base=BASE, limit=SMALL, small=", ".join(sorted(small)) or "none"), grid_metrics)
+    }
+    if any(grid.seesaw for grid in grids.values()):
+        chosen = {grid.seesaw.variant for grid in grids.values() if grid.seesaw is not None}
+        results[options.seesaw_name] = (_SEESAW_NOTES.format(variant=" or ".join(sorted(chosen))), seesaw_metrics)
+    data = "; ".join(_data(project, grid, options) for project, grid in zip(projects, grids.values(), strict=True))
+    return [
+        write_result(
+            name,
+            command=_command(projects, options),
+            data=data,
+            seeds=options.seeds,
+            metrics=_of_all(grids, make),
+            notes=notes,
+            folder=folder,
+        )
+        for name, (notes, make) in results.items()
+    ]
+
+
+def _of_all(grids: Mapping[str, Grid], make: Callable[[Grid], dict[str, Metric]]) -> dict[str, Metric]:
+    if len(grids) == 1:
+        return make(next(iter(grids.values())))
+    return {f"{name}.{key}": metric for name, grid in grids.items() for key, metric in make(grid).items()}
+
+
+def _data(project: Project, grid: Grid, options: MoeOptions) -> str:
     simulated = " (simulated)" if project.workspace.simulated else ""
     test = next(iter(grid.cells.values()))[0].evaluation
-    data = (
-        f"{project.workspace.name}{simulated}: models trained on {options.users_share:.0%} of the training exposures, "
-        f"of users drawn by the seed, and measured on {test.rows:,} test exposures of {test.users:,} users"
+    share = f"trained on {options.users_share:.0%} of the training exposures (users drawn by the seed)"
+    return (
+        f"{project.workspace.name}{simulated}: {share}, measured on {test.rows:,} test exposures of {test.users:,} "
+        f"users, {len(test.scenarios)} scenarios, {len(test.objectives)} objectives"
     )
-    notes = _NOTES.format(base=BASE, limit=SMALL, small=", ".join(grid.small) or "none")
-    results = [(options.name, grid_metrics(grid), notes)]
-    if grid.seesaw is not None:
-        notes = _SEESAW_NOTES.format(variant=grid.seesaw.variant)
-        results.append((options.seesaw_name, seesaw_metrics(grid.seesaw), notes))
-    command = _command(project, options)
-    return [
-        write_result(name, command=command, data=data, seeds=options.seeds, metrics=metrics, notes=notes, folder=folder)
-        for name, metrics, notes in results
-    ]
 
 
 def _seesaw(cells: Cells, found: Mapping[str, Sequence[Cell]], alone: Sequence[Sequence[Cell]]) -> SeeSaw:
@@ -191,9 +227,9 @@ def _seen_in_training(name: str, cells: Sequence[Cell]) -> dict[str, Metric]:
     }
 
 
-def _command(project: Project, options: MoeOptions) -> str:
-    parts = ["plait bench moe -w", project.root.name, f"--users-share {options.users_share:g}"]
-    parts += [f"--test-exposures {options.test_exposures}"]
+def _command(projects: Sequence[Project], options: MoeOptions) -> str:
+    parts = ["plait bench moe", *(f"-w {project.root.name}" for project in projects)]
+    parts += [f"--users-share {options.users_share:g}", f"--test-exposures {options.test_exposures}"]
     parts += [f"--variants {name}" for name in options.variants if tuple(options.variants) != USUAL]
     parts += [f"--experts {count}" for count in options.experts]
     parts += [f"--seeds {seed}" for seed in options.seeds]

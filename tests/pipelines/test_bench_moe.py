@@ -14,7 +14,7 @@ from plait.evaluation import Difference, evaluate, paired_difference
 from plait.features.dataset import EncodedDataset
 from plait.models.batch import Batch
 from plait.models.expert_head import ExpertHead
-from plait.pipelines.bench_moe import MoeOptions, run_grid, write_grid
+from plait.pipelines.bench_moe import MoeOptions, measure_grids, run_grid
 from plait.pipelines.bench_moe_speed import MoeSpeed, measure_moe_speed
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.evaluate import evaluate_against
@@ -53,8 +53,8 @@ def test_grid_and_seesaw(project, tmp_path):
     options = MoeOptions(
         ("shared_bottom", "mmoe"), (), (1, 2), 0.5, 2000, bootstrap=40, overrides=SMALL, name="grid", seesaw_name="see"
     )
+    paths = measure_grids([project], options, folder=tmp_path)
     grid = run_grid(project, options)
-    paths = write_grid(project, grid, options, folder=tmp_path)
     metrics = json.loads(paths[0].read_text())["metrics"]
     assert [path.stem for path in paths] == ["grid", "see"]
     shared, mmoe = (metrics[f"{name}.auc_mean"]["value"] for name in ("shared_bottom", "mmoe"))

@@ -79,7 +79,7 @@ class FrappeOptions(Settings):
     """How many apps that the user never used are shown beside each used one, in the same context."""
     seed: int = 7
     """Seed of the sampled negatives, of the order of each user's apps and of the apps told in texts."""
-    scenario: Literal["phone", "daytime", "day_of_week", "day_kind", "place", "weather"] = SCENARIO
+    scenario: Literal["phone", "daytime", "day_of_week", "day_kind", "place", "weather"] = "phone"
     """Which context is the scenario, its values being the scenarios; `phone`: there is one scenario of that name."""
     told: float = Limits(0.0, ge=0, lt=1)
     """Share of the apps that are never shown: that a user used them is told as action `have`, before all exposures. A
