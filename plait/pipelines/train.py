@@ -100,15 +100,16 @@ def train_model(
     name = name or Path(recipe).stem
     if not chosen.search:
         return train(chosen, name, register=register)
-    best, seconds = _search(chosen, name, train)
+    tried, best = _search(chosen, name, train)
     if not _is_same_run(project.hidden / "runs" / name, best.run):
         shutil.rmtree(project.hidden / "runs" / name, ignore_errors=True)
         shutil.copytree(best.run, project.hidden / "runs" / name)
-    return replace(train(best.recipe, name, register=register, resume=True), seconds=seconds)
+    taken = train(best.recipe, name, register=register, resume=True)
+    return replace(taken, seconds=sum(one.seconds for one in tried), reused=all(one.reused for one in tried))
 
 
-def _search(recipe: Recipe, name: str, train: Callable[..., TrainedModel]) -> tuple[TrainedModel, float]:
-    """Train every candidate; the one with the best validation window, and the seconds of all."""
+def _search(recipe: Recipe, name: str, train: Callable[..., TrainedModel]) -> tuple[list[TrainedModel], TrainedModel]:
+    """Train every candidate: all of them, and the one with the best validation window."""
     candidates, outcomes = recipe.candidates(), []
     for place, (tried, candidate) in enumerate(candidates):
         console.print(f"[dim]{name}: trying {_in_words(tried)} ({place + 1} of {len(candidates)})[/]")
@@ -117,7 +118,7 @@ def _search(recipe: Recipe, name: str, train: Callable[..., TrainedModel]) -> tu
     place = values.index(min(values))
     tried, _ = candidates[place]
     console.print(f"{name}: {_in_words(tried)} is the best of {len(candidates)} on the validation window")
-    return outcomes[place], sum(outcome.seconds for outcome in outcomes)
+    return outcomes, outcomes[place]
 
 
 def _in_words(tried: Mapping[str, Any]) -> str:
