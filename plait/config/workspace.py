@@ -264,6 +264,11 @@ class Workspace(Settings):
         """The objectives in file order: the order of every model's logits."""
         return [objective.name for objective in self.objectives]
 
+    def objective_parents(self) -> tuple[int, ...]:
+        """Of every objective the index of the one before it in the funnel, -1 for none."""
+        names = self.objective_names()
+        return tuple(-1 if one.parent is None else names.index(one.parent) for one in self.objectives)
+
     def scenario_names(self) -> list[str]:
         """The scenarios in file order."""
         return [scenario.name for scenario in self.scenarios]
