@@ -155,6 +155,24 @@ class ContentSettings(Settings):
     """How often something is tried that may succeed later, such as a request to a model's server."""
 
 
+Pricing = Literal["second_price", "vcg", "first_price"]
+"""What the winners of an auction pay."""
+
+
+class AdsSettings(Settings):
+    """The auction of scenarios of the kind `ads`."""
+
+    objective: str | None = None
+    """The objective that a creative's `bid` pays for, such as `click` (CPC) or `install` (CPA); left out, nobody holds
+    an auction."""
+    pricing: Pricing = "second_price"
+    """`second_price`: what keeps the slot (GSP); `vcg`: what the ads behind lose; `first_price`: the bid."""
+    reserve: float = Field(0.0, ge=0)
+    """The least eCPM (1000 x bid x probability), currency units per thousand exposures; ads below it are not shown."""
+    attention: list[float] = []
+    """Each slot's share of the first one's attention, falling; only `vcg` reads it. Left out, all slots are alike."""
+
+
 class ServingSettings(Settings):
     """How `plait serve` answers."""
 
@@ -194,6 +212,7 @@ class Workspace(Settings):
     split: SplitSettings = SplitSettings()
     models: dict[str, ModelSettings] = {}
     content: ContentSettings = ContentSettings()
+    ads: AdsSettings = AdsSettings()
     serving: ServingSettings = ServingSettings()
 
     @model_validator(mode="after")
@@ -231,6 +250,14 @@ class Workspace(Settings):
                 if parent in seen:
                     raise ValueError(f"objective '{name}': its parents go round in a circle ({' > '.join(seen)})")
                 seen.append(parent)
+        return self
+
+    @model_validator(mode="after")
+    def _bids_pay_for_an_objective(self) -> Self:
+        if self.ads.objective is not None and self.ads.objective not in self.objective_names():
+            raise ValueError(
+                f"ads.objective is '{self.ads.objective}', expected one of {', '.join(self.objective_names())}"
+            )
         return self
 
     def objective_names(self) -> list[str]:
