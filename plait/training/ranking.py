@@ -16,7 +16,7 @@ from plait.schema import Split
 from plait.telemetry import progress
 from plait.training.checkpoint import save_tensors
 from plait.training.config import TrainingConfig
-from plait.training.data import Loader, TrainingData
+from plait.training.data import Loader, TrainingData, training_rows
 from plait.training.log import RunLog
 from plait.training.loop import BEST_FILE, CurvePoint, TrainingResult, torch_switches, train_task
 from plait.training.objective import masked_loss
@@ -74,7 +74,7 @@ class RankingTask:
     def prepare(self) -> None:
         """Begin at the objectives' rates, where the model can."""
         if isinstance(self.model, StartsFromRates):
-            self.model.start_from(base_logits(self._dataset))
+            self.model.start_from(base_logits(self._dataset, self._config))
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[Batch, int]]:
         """Shuffled batches, made ahead in a thread."""
@@ -93,12 +93,12 @@ class RankingTask:
         return validate(self._dataset, self.model, self._config)
 
 
-def base_logits(dataset: TrainingData) -> Tensor:
-    """Log-odds of each objective among the mature labels of the training window, `[T]` (of a sample, where it is long).
+def base_logits(dataset: TrainingData, config: TrainingConfig) -> Tensor:
+    """Log-odds of each objective among the mature labels that are trained on, `[T]` (of a sample, where they are many).
 
     One positive and one negative are added, so that an objective without either has log-odds too.
     """
-    rows_B = dataset.rows(Split.TRAIN)
+    rows_B = training_rows(dataset, config.share, config.seed)
     sample = dataset.impression_batch(rows_B[:: max(1, len(rows_B) // _RATE_SAMPLE)], 0)
     positive_T = (sample.labels_BT * sample.mask_BT).sum(0, dtype=np.float64) + 1.0
     negative_T = sample.mask_BT.sum(0) + 2.0 - positive_T
@@ -141,7 +141,14 @@ def _count(
 
 def _loader(dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> Loader:
     ranker = as_ranker(model)
-    loader = Loader(dataset, Split.TRAIN, ranker, batch_size=config.batch_size, batch_events=config.batch_events)
+    loader = Loader(
+        dataset,
+        Split.TRAIN,
+        ranker,
+        batch_size=config.batch_size,
+        batch_events=config.batch_events,
+        rows_B=training_rows(dataset, config.share, config.seed),
+    )
     if len(loader) == 0:
         raise TrainingError(
             "the training window holds no exposures; look at [split] in plait.toml and at `plait check`"

@@ -270,7 +270,7 @@ def test_training_starts_at_the_rates(name):
     mature_B = features.mask_BT[:, 0]
     positives = features.labels_BT[mature_B, 0].sum() + 1
     expected = np.log(positives / (mature_B.sum() + 2 - positives))
-    logit_T = base_logits(dataset)
+    logit_T = base_logits(dataset, TrainingConfig())
     assert logit_T[0].item() == pytest.approx(expected, rel=1e-5)
     torch.manual_seed(0)
     model = build_model(recipe(name).model, dataset.spec, dataset.item_fields_VI)
