@@ -93,7 +93,7 @@ class RankerKind:
         return build_model(recipe.model, self._dataset.spec, self._dataset.item_fields_VI)
 
     def train(self, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool) -> TrainingResult:
-        """Descent, or one pass for a model that counts; on labels mixed with a teacher's probabilities, if it has one."""
+        """Descent, or one pass for a model that counts; on labels mixed with its teacher's, if it has one."""
         taught = self.teacher and SoftLabels(self._dataset, self.teacher, config.teacher_weight)
         return train(taught or self._dataset, model, config, run, resume=resume)
 

@@ -222,16 +222,20 @@ def test_recipes_all_load():
         "ctrl-dnn",
         "ctrl-dnn-align",
         "dcnv2",
+        "dcnv2-text",
         "deepfm",
+        "distil-dcnv2",
         "dnn",
         "dnn-small",
         "hstu",
         "hstu-small",
+        "kar-dcnv2",
         "lr",
         "popularity",
+        "text-ranker",
         "wide-deep",
     ]
-    assert len(names) == 16 + 14
+    assert len(names) == 20 + 14
     for name in names:
         chosen = load_recipe_by_name(name, Path())
         again = parse_recipe(json.loads(json.dumps(chosen.to_dict())), name)
