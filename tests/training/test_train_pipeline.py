@@ -15,6 +15,7 @@ from plait.features.dataset import EncodedDataset
 from plait.models.batch import Batch
 from plait.models.loading import load_model, load_spec
 from plait.pipelines.bench_ctrl import CtrlOptions, measure_ctrl
+from plait.pipelines.bench_text_methods import METHODS, MethodOptions, measure_methods
 from plait.pipelines.embed import build_embeddings
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import open_project
@@ -109,7 +110,7 @@ def test_a_run_is_trained_once_and_registered(root):
 def embedded(root, monkeypatch):
     """The shop with text vectors of a made-up encoder."""
     for module in ("plait.pipelines.embed", "plait.pipelines.sample_texts"):
-        monkeypatch.setattr(f"{module}.open_encoder", lambda *_: HashedWords())
+        monkeypatch.setattr(f"{module}.open_encoder", lambda *_: HashedWords(width=40))
     project = open_project(root)
     build_embeddings(project)
     return project
@@ -141,14 +142,47 @@ def test_alignment_without_texts_says_what_to_run(root, tmp_path):
 
 
 def test_the_table_of_ctrl(embedded):
-    options = CtrlOptions(recipes=("autoint", "ctrl-autoint"), seeds=(1,), bootstrap=40, requests=0, write=False)
+    options = CtrlOptions(
+        recipes=("autoint", "ctrl-autoint"), seeds=(1,), shares=(0.5,), bootstrap=40, requests=0, write=False
+    )
     metrics, path = measure_ctrl(embedded, options)
     assert path is None
     gain = metrics["ctrl_autoint.auc"].value - metrics["autoint.auc"].value
     assert metrics["ctrl_autoint.gain"].value == pytest.approx(gain)
     assert metrics["ctrl_autoint.bytes"] == metrics["autoint.bytes"]
-    warm = [name for name in metrics if name.endswith("warm_items")]
-    assert warm == ["autoint.auc.warm_items", "ctrl_autoint.auc.warm_items", "ctrl_autoint.gain.warm_items"]
+    known = [name for name in metrics if name.endswith("items_21_100")]  # 1,200 exposures of 12 items, most to train
+    assert known == ["autoint.auc.items_21_100", "ctrl_autoint.auc.items_21_100", "ctrl_autoint.gain.items_21_100"]
+    half = metrics["share_0.5.ctrl_autoint.auc"].value - metrics["share_0.5.autoint.auc"].value
+    assert metrics["share_0.5.ctrl_autoint.gain"].value == pytest.approx(half)
+
+
+def test_the_table_of_text_methods(embedded):
+    """Every method is there with quality and costs; who reads no text serves no more than the backbone."""
+    options = MethodOptions(seeds=(1,), bootstrap=40, requests=2, write=False)
+    metrics, path = measure_methods(embedded, options)
+    assert path is None
+    assert {name.split(".")[0] for name in metrics} == set(METHODS)
+    for method in METHODS:
+        assert metrics[f"{method}.p99_ms"].value > 0
+        assert metrics[f"{method}.train_s"].value > 0
+        assert 0 < metrics[f"{method}.auc"].value < 1
+    size = {method: metrics[f"{method}.bytes"].value for method in METHODS}
+    assert size["ctrl"] == size["distillation"] == size["none"] < size["user_embedding"] < size["kar"]
+    assert metrics["distillation.train_s"].value > metrics["text_alone.train_s"].value / 2
+
+
+def test_a_student_learns_what_its_teacher_says(embedded):
+    """With all the weight on the teacher, labels do not matter: the student's mean is the teacher's, not the rate."""
+    once = {"epochs": 2, "tensorboard": False}
+    taught = {"training": once | {"teacher_weight": 1.0}}
+    student = train_model(embedded, "distil-dcnv2", name="student", overrides=taught)
+    assert train_model(embedded, "distil-dcnv2", name="student", overrides=taught).reused
+    assert not train_model(
+        embedded, "distil-dcnv2", name="student", overrides={"training": once | {"teacher_weight": 0.5}}
+    ).reused
+    assert student.recipe.features.use == ()
+    with pytest.raises(ConfigError, match="is no ranker"):
+        train_model(embedded, "dcnv2", overrides={"training": {"teacher": "ctrl-dcnv2-align"}})
 
 
 @pytest.mark.parametrize("family", ["popularity", "lr", "dnn-small", "hstu-small"])
