@@ -1,5 +1,6 @@
 """Typed settings from TOML."""
 
+from plait.config.content import ContentSettings
 from plait.config.durations import Duration, format_duration, parse_duration
 from plait.config.embedding import EmbeddingSettings, EncoderSettings
 from plait.config.loading import Settings, load_recipe, load_settings, merge, nearest, parse_settings, read_toml
@@ -7,7 +8,6 @@ from plait.config.workspace import (
     WORKSPACE_FILE,
     ActionSettings,
     CheckSettings,
-    ContentSettings,
     CreativeSettings,
     FeatureSettings,
     ModelSettings,
