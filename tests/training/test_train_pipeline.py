@@ -15,8 +15,9 @@ from plait.features.dataset import EncodedDataset
 from plait.models.batch import Batch
 from plait.models.loading import load_model, load_spec
 from plait.pipelines.bench_ctrl import CtrlOptions, measure_ctrl
+from plait.pipelines.bench_encoders import EncoderOptions, measure_encoders
 from plait.pipelines.bench_text_methods import METHODS, MethodOptions, measure_methods
-from plait.pipelines.embed import build_embeddings
+from plait.pipelines.embed import build_embeddings, user_vectors
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import open_project
 from plait.pipelines.train import train_model
@@ -169,6 +170,34 @@ def test_the_table_of_text_methods(embedded):
     size = {method: metrics[f"{method}.bytes"].value for method in METHODS}
     assert size["ctrl"] == size["distillation"] == size["none"] < size["user_embedding"] < size["kar"]
     assert metrics["distillation.train_s"].value > metrics["text_alone.train_s"].value / 2
+
+
+def test_encoders_are_compared_on_some_users(embedded, monkeypatch):
+    """Fakes by the kinds' names; only the drawn users' texts are encoded, and what was embedded before counts after."""
+
+    def fake(settings, *_):
+        encoder = HashedWords(width=40, version=settings.kind)
+        encoder.name = settings.kind
+        opened.append(encoder)
+        return encoder
+
+    opened = []
+    for module in ("plait.pipelines.embed", "plait.pipelines.bench_encoders"):
+        monkeypatch.setattr(f"{module}.open_encoder", fake)
+    before = user_vectors(embedded)[0]
+    options = EncoderOptions(("minilm", "gguf:model.gguf"), users=20, every="5d", seeds=(1,), bootstrap=40, write=False)
+    metrics, path = measure_encoders(embedded, options)
+    assert path is None
+    assert user_vectors(embedded)[0] == before
+    for key in ("encoder.minilm", "llm.gguf"):
+        gain = metrics[f"{key}.auc"].value - metrics["without.auc"].value
+        assert metrics[f"{key}.gain"].value == pytest.approx(gain)
+    apart = metrics["llm.gguf.auc"].value - metrics["encoder.minilm.auc"].value
+    assert metrics["llm.gguf.gain_over_encoder"].value == pytest.approx(apart)
+    texts = metrics["texts"].value
+    assert len(set(opened[0].asked)) == texts <= 20 * 8, "of 20 users, one in five days of forty"
+    with pytest.raises(ConfigError, match="expected one of"):
+        measure_encoders(embedded, EncoderOptions(("gpt",)))
 
 
 def test_a_student_learns_what_its_teacher_says(embedded):
