@@ -1,11 +1,11 @@
 """The embedding stage: users' behaviour and items as text, encoded by a frozen model and kept as vectors."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from plait import seeding
 from plait.data.artifacts import write_atomically
-from plait.embedding.catalogue import Key, read_catalogue, read_profiles
+from plait.embedding.catalogue import Key, read_catalogue, read_creatives, read_profiles
 from plait.embedding.events import TextEvents, read_events, text_actions
 from plait.embedding.snapshots import Snapshots, joined, last_snapshots, seen_snapshots
 from plait.embedding.templates import TextTemplates
@@ -24,12 +24,15 @@ from plait.llm.encode import TextEncoder, encode_texts
 from plait.llm.encoders import open_encoder
 from plait.llm.vector_cache import VectorCache
 from plait.pipelines.check import checked_tables
+from plait.pipelines.creative_groups import profile_files
 from plait.pipelines.project import Project
 from plait.pipelines.samples import built_samples
 from plait.retrieval.storage import load_arrays, save_arrays
 from plait.schema import Columns as C
-from plait.schema import Split
+from plait.schema import CreativeProfile, Split
 from plait.telemetry import progress
+
+WordsT = TypeVar("WordsT")
 
 _VERSION = 1
 """Raised when the same inputs give other texts or snapshots."""
@@ -108,6 +111,45 @@ class TextDesk:
         time = at if at is not None else int(self.events.available_N.max(initial=0)) + 1
         known = int(self.events.known_before(user, np.array([time]))[0])
         return self.texts.at(self.events, int(user[0]), known, time)
+
+
+def item_text(project: Project, item_id: str) -> str:
+    """The text of one item.
+
+    Raises:
+        DataError: there is no such item.
+    """
+    catalogue = read_catalogue(checked_tables(project), project.workspace.embedding.language)
+    by_name = dict(zip(map(str, catalogue.rows), catalogue.words, strict=True))
+    return workspace_templates(project).item(_named(by_name, item_id, "item"))
+
+
+def creative_text(project: Project, creative_id: str) -> str:
+    """The text of one creative, with what `plait understand` found where it was run.
+
+    Raises:
+        DataError: there is no such creative.
+    """
+    language, tables = project.workspace.embedding.language, checked_tables(project)
+    creatives = read_creatives(tables, read_catalogue(tables, language), _profiles(project), language)
+    by_name = {str(key): words for key, words in creatives.items()}
+    return workspace_templates(project).creative(_named(by_name, creative_id, "creative"))
+
+
+def _profiles(project: Project) -> dict[Key, CreativeProfile]:
+    """What is understood of the creatives; nothing where that stage was not run."""
+    try:
+        files = profile_files(project)
+    except ArtifactError:
+        return {}
+    rows = pl.read_parquet(files).iter_rows(named=True)
+    return {row[C.CREATIVE_ID]: CreativeProfile.from_row(row) for row in rows}
+
+
+def _named(words: Mapping[str, WordsT], key: str, kind: str) -> WordsT:
+    if key not in words:
+        raise DataError(f"there is no {kind} {key!r} in the tables; check the id")
+    return words[key]
 
 
 def workspace_templates(project: Project) -> TextTemplates:

@@ -10,10 +10,12 @@ import torch
 from typer.testing import CliRunner
 
 from plait.cli.app import register_commands
+from plait.console.alignment_page import alignment_page
 from plait.errors import ArtifactError, ConfigError
 from plait.features.dataset import EncodedDataset
 from plait.models.batch import Batch
 from plait.models.loading import load_model, load_spec
+from plait.pipelines.alignment_map import alignment_map
 from plait.pipelines.bench_ctrl import CtrlOptions, measure_ctrl
 from plait.pipelines.bench_encoders import EncoderOptions, measure_encoders
 from plait.pipelines.bench_text_methods import METHODS, MethodOptions, measure_methods
@@ -198,6 +200,21 @@ def test_encoders_are_compared_on_some_users(embedded, monkeypatch):
     assert len(set(opened[0].asked)) == texts <= 20 * 8, "of 20 users, one in five days of forty"
     with pytest.raises(ConfigError, match="expected one of"):
         measure_encoders(embedded, EncoderOptions(("gpt",)))
+
+
+def test_the_map_of_an_alignment(embedded):
+    """What is far from its partner before is near it after; the page has a dot for each and a line for each pair."""
+    found = alignment_map(embedded, "ctrl-autoint-align", seed=3, rows=12)
+    assert len(found.names) == 12
+    assert found.before.row_N2.shape == found.after.text_N2.shape == (12, 2)
+    for plane in (found.before, found.after):
+        together = np.concatenate([plane.row_N2, plane.text_N2])
+        np.testing.assert_allclose(together.mean(0), 0, atol=1e-9)
+        assert 0 <= plane.found <= 1
+    page = alignment_page(found)
+    assert page.count("<circle") == 2 * page.count('<line class="pair"') == 48
+    with pytest.raises(ConfigError, match="stage one"):
+        alignment_map(embedded, "autoint", seed=3)
 
 
 def test_a_student_learns_what_its_teacher_says(embedded):
