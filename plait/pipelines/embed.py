@@ -256,7 +256,8 @@ def _make_users(project: Project, encoder: TextEncoder, out: Path) -> None:
     user_B, time_B, training_B = _exposures(built_samples(project), desk.events.users)
     if most is not None:
         drawn_U = seeding.generator(project.workspace.seed, "embedded users").permutation(len(desk.events.users))[:most]
-        user_B, time_B, training_B = (column[np.isin(user_B, drawn_U)] for column in (user_B, time_B, training_B))
+        kept_B = np.isin(user_B, drawn_U)
+        user_B, time_B, training_B = user_B[kept_B], time_B[kept_B], training_B[kept_B]
     snapshots, seen_B = seen_snapshots(desk.events, user_B, time_B, every)
     if most is None:
         snapshots = joined(snapshots, last_snapshots(desk.events, every))
