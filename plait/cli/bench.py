@@ -186,6 +186,9 @@ def bench_ctrl(
         list[float] | None,
         typer.Option(help="Compare on this share of the training window too; repeat for more.", min=0, max=1),
     ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Laid over every ranker's recipe: section.key=value; repeatable.")
+    ] = None,
     requests: Annotated[int, typer.Option(help="Requests that are timed per recipe; 0 for none.", min=0)] = 200,
     name: Annotated[str, typer.Option(help="Of the result file.")] = "ctrl_ml1m",
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
@@ -202,7 +205,13 @@ def bench_ctrl(
 
     default = CtrlOptions()
     options = CtrlOptions(
-        recipes or default.recipes, seeds or [1], shares or [], requests=requests, name=name, write=write
+        recipes or default.recipes,
+        seeds or [1],
+        shares or [],
+        settings or [],
+        requests=requests,
+        name=name,
+        write=write,
     )
     _show(*measure_ctrl(open_project(workspace), options))
 
@@ -213,6 +222,9 @@ def bench_text_methods(
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
     methods: Annotated[list[str] | None, typer.Option(help="A method of the table; repeat for more.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="A seed of every method; repeat for more.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Laid over every ranker's recipe: section.key=value; repeatable.")
+    ] = None,
     requests: Annotated[int, typer.Option(help="Requests that are timed per method; 0 for none.", min=0)] = 200,
     name: Annotated[str, typer.Option(help="Of the result file.")] = "text_methods",
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
@@ -230,8 +242,35 @@ def bench_text_methods(
     chosen = methods or list(METHODS)
     if unknown := [method for method in chosen if method not in METHODS]:
         raise typer.BadParameter(f"found '{unknown[0]}', expected {', '.join(METHODS)}", param_hint="--methods")
-    options = MethodOptions(chosen, seeds or [1], requests=requests, name=name, write=write)
+    options = MethodOptions(chosen, seeds or [1], settings or [], requests=requests, name=name, write=write)
     _show(*measure_methods(open_project(workspace), options))
+
+
+@bench.command("encoders")
+def bench_encoders(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    encoder: Annotated[list[str], typer.Option(help="KIND or KIND:MODEL, such as gguf:qwen.gguf; repeat for more.")],
+    users: Annotated[int, typer.Option(help="Users whose texts are encoded, drawn by seed.", min=1)] = 2_000,
+    every: Annotated[str, typer.Option(help="Time between two snapshots of users.")] = "1d",
+    items: Annotated[int, typer.Option(help="The most apps that a text names per action.", min=1)] = 8,
+    characters: Annotated[int, typer.Option(help="The most characters of a text.", min=40)] = 600,
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of every model; repeat for more.")] = None,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "llm_rung",
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """The rung of user embeddings with a large language model against a small encoder, on the texts of some users.
+
+    Every encoder reads the same texts; one ranker is trained on each one's vectors and without, and measured on these
+    users' test exposures. A text that was encoded once is never encoded again.
+
+    Example: plait bench encoders -w ./demo --encoder minilm --encoder gguf:qwen.gguf --every 30d --characters 200
+    """
+    from plait.pipelines.bench_encoders import EncoderOptions, measure_encoders
+    from plait.pipelines.project import open_project
+
+    options = EncoderOptions(encoder, users, every, items, characters, seeds or [1], name=name, write=write)
+    _show(*measure_encoders(open_project(workspace), options))
 
 
 def _show(metrics: "Mapping[str, Metric]", path: Path | None) -> None:

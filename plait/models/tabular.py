@@ -114,13 +114,12 @@ class FieldVectors(nn.Module):
         self.codes = FieldTable([spec.fields[place].size for place in self.columns], dim, std=std)
         self.tokens = TokenTable([field.size for field in spec.multi_fields], dim, std=std)
         self.number_GD = nn.Parameter(torch.randn(len(self.numbers), dim) * std)
-        self.knowledge = knowledge and HybridExperts(
-            [len(group) for group in self.known],
-            dim,
-            own=knowledge.experts,
-            shared=knowledge.shared_experts,
-            hidden=knowledge.hidden,
-        )
+        self.knowledge = None if knowledge is None else self._experts(knowledge, dim)
+
+    def _experts(self, knowledge: KnowledgeConfig, dim: int) -> HybridExperts:
+        widths = [len(group) for group in self.known]
+        experts, shared = knowledge.experts, knowledge.shared_experts
+        return HybridExperts(widths, dim, own=experts, shared=shared, hidden=knowledge.hidden)
 
     def forward(self, batch: Batch) -> Tensor:
         """`[B, F, D]`: fields, then lists, then numbers, then groups of knowledge."""

@@ -44,7 +44,7 @@ class HybridExperts(nn.Module):
         """`[B, G, D]` of G vectors `[B, inputs_g]`."""
         fields = []
         for place, vector_BW in enumerate(vectors):
-            each_BED = torch.stack([expert(vector_BW) for expert in (*self.own[place], *self.shared)], dim=1)
+            each_BED = torch.stack([expert(vector_BW) for expert in (*self.own[place].children(), *self.shared)], dim=1)
             if self.gates:
                 each_BED = torch.softmax(self.gates[place](vector_BW), dim=1)[:, :, None] * each_BED
             fields.append(each_BED.sum(1))

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from plait.features.dataset import EncodedDataset
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import Project
 from plait.pipelines.recipe_table import COLD, costs, exposure_slices, gains, quality, table_row
 from plait.pipelines.results import Metric, write_result
+from plait.training.recipe import parse_overrides
 
 BACKBONES = ("wide-deep", "deepfm", "dcnv2", "autoint")
 ALIGNED = {"ctrl-autoint": "autoint", "ctrl-dcnv2": "dcnv2", "ctrl-dnn": "dnn"}
@@ -23,6 +25,8 @@ class CtrlOptions:
     seeds: Sequence[int] = (1, 2, 3)
     shares: Sequence[float] = ()
     """Aligned recipes and their backbones are trained on these shares of the training window too."""
+    settings: Sequence[str] = ()
+    """Laid over every ranker's recipe, such as `training.bf16=true`."""
     bootstrap: int = 200
     requests: int = 200
     """How many are timed; 0 for none."""
@@ -37,9 +41,9 @@ def measure_ctrl(project: Project, options: CtrlOptions) -> tuple[dict[str, Metr
         ArtifactError: a recipe needs texts and `plait embed` was not run.
     """
     seeds, bootstrap = options.seeds, options.bootstrap
-    slices = exposure_slices(EncodedDataset.open(encoded_dataset(project)))
+    slices, overrides = exposure_slices(EncodedDataset.open(encoded_dataset(project))), _overrides(options)
     rows = {
-        recipe: table_row(project, recipe, seeds=seeds, bootstrap=bootstrap, slices=slices)
+        recipe: table_row(project, recipe, seeds=seeds, bootstrap=bootstrap, overrides=overrides, slices=slices)
         for recipe in options.recipes
     }
     metrics: dict[str, Metric] = {}
@@ -68,12 +72,23 @@ def _on_share(project: Project, share: float, options: CtrlOptions) -> dict[str,
         if (backbone := ALIGNED.get(recipe)) is None:
             continue
         before, after = (
-            table_row(project, one, seeds=options.seeds, bootstrap=options.bootstrap, share=share)
+            table_row(
+                project,
+                one,
+                seeds=options.seeds,
+                bootstrap=options.bootstrap,
+                share=share,
+                overrides=_overrides(options),
+            )
             for one in (backbone, recipe)
         )
         keys = [f"share_{share:g}.{_key(one)}" for one in (backbone, recipe)]
         metrics |= quality(keys[0], before) | quality(keys[1], after) | gains(keys[1], before, after)
     return metrics
+
+
+def _overrides(options: CtrlOptions) -> dict[str, Any]:
+    return parse_overrides(list(options.settings))
 
 
 def _key(recipe: str) -> str:
@@ -83,6 +98,7 @@ def _key(recipe: str) -> str:
 def _command(project: Project, options: CtrlOptions) -> str:
     asked = [f"--recipes {recipe}" for recipe in options.recipes]
     asked += [f"--seeds {seed}" for seed in options.seeds] + [f"--shares {share:g}" for share in options.shares]
+    asked += [f"--set {setting}" for setting in options.settings]
     return f"plait bench ctrl -w {project.root.name} {' '.join(asked)} --name {options.name}"
 
 

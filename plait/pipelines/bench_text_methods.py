@@ -10,6 +10,7 @@ from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import Project
 from plait.pipelines.recipe_table import COLD, costs, exposure_slices, gains, quality, table_row
 from plait.pipelines.results import Metric, write_result
+from plait.training.recipe import parse_overrides
 
 BACKBONE = "dcnv2"
 METHODS = {
@@ -29,6 +30,8 @@ class MethodOptions:
 
     methods: Sequence[str] = tuple(METHODS)
     seeds: Sequence[int] = (1, 2, 3)
+    settings: Sequence[str] = ()
+    """Laid over every ranker's recipe, such as `training.bf16=true`."""
     bootstrap: int = 200
     requests: int = 200
     """How many are timed; 0 for none."""
@@ -45,8 +48,16 @@ def measure_methods(project: Project, options: MethodOptions) -> tuple[dict[str,
     encoder = embedding_encoder(project)
     slices = exposure_slices(EncodedDataset.open(encoded_dataset(project)))
     cold = {name: slices[name] for name in ("cold_items", "cold_users")}
+    overrides = parse_overrides(list(options.settings))
     rows = {
-        method: table_row(project, METHODS[method], seeds=options.seeds, bootstrap=options.bootstrap, slices=cold)
+        method: table_row(
+            project,
+            METHODS[method],
+            seeds=options.seeds,
+            bootstrap=options.bootstrap,
+            overrides=overrides,
+            slices=cold,
+        )
         for method in options.methods
     }
     metrics: dict[str, Metric] = {}
@@ -58,6 +69,7 @@ def measure_methods(project: Project, options: MethodOptions) -> tuple[dict[str,
         return metrics, None
     made_up = " (simulated)" if project.workspace.simulated else ""
     asked = [f"--methods {method}" for method in options.methods] + [f"--seeds {seed}" for seed in options.seeds]
+    asked += [f"--set {setting}" for setting in options.settings]
     return metrics, write_result(
         options.name,
         command=f"plait bench text-methods -w {project.root.name} {' '.join(asked)} --name {options.name}",

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plait.config import merge
 from plait.evaluation import Evaluation, compare_over_seeds, over_seeds
 from plait.features.dataset import EncodedDataset
 from plait.models.loading import WEIGHTS_FILE
@@ -61,6 +63,8 @@ def table_row(
     seeds: Sequence[int],
     bootstrap: int,
     share: float = 1.0,
+    overrides: Mapping[str, Any] | None = None,
+    prefix: str = "bench",
     slices: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> TableRow:
     """Train a recipe with every seed (what is trained already is used as it is) and measure the test window.
@@ -71,6 +75,8 @@ def table_row(
         seeds: one model each.
         bootstrap: resamples of users for intervals.
         share: of the training window.
+        overrides: values laid over the recipe's, by section.
+        prefix: of the runs' names.
         slices: exposures that are measured by themselves too, by name.
 
     Raises:
@@ -80,8 +86,8 @@ def table_row(
     some = "" if share == 1 else f"-share-{share:g}"
     for seed in seeds:
         console.print(f"[bold]{recipe}[/] (seed {seed}{f', {share:.0%} of the training window' if some else ''})")
-        overrides = {"training": {"seed": seed, "share": share}}
-        models.append(train_model(project, recipe, name=f"bench-{recipe}{some}-{seed}", overrides=overrides))
+        values = merge(dict(overrides or {}), {"training": {"seed": seed, "share": share}})
+        models.append(train_model(project, recipe, name=f"{prefix}-{recipe}{some}-{seed}", overrides=values))
         dataset = dataset_with(project, models[-1].recipe.features.use)
         predictions.append(predict(dataset, models[-1].model, Split.TEST))
     whole = [measure(dataset, one.rows, one.probabilities_BT, bootstrap=bootstrap) for one in predictions]
