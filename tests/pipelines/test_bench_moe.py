@@ -146,6 +146,18 @@ def test_cells_are_compared_on_the_same_resamples():
     assert turned.difference == pytest.approx(1 - 2 * one.cells["turned"]["t"].auc.value)
     assert turned.high < 0
     assert (mark(same, 1), mark(turned, 1), mark(turned, -1)) == ("·", "▼", "▲")
+    rare_BT = np.where(
+        (scenario_B[:, None] == 0) & (np.cumsum(labels_BT * (scenario_B == 0)[:, None], 0) > 9), 0, labels_BT
+    )
+    few, fewer = (
+        evaluate(
+            rare_BT, mask_BT, p_BT, users_B, scenario_B, ["t"], ["same", "turned"], bootstrap=50, cell_replicates=True
+        )
+        for p_BT in (a_BT, 1 - a_BT)
+    )
+    assert few.cells["same"]["t"].positives == 9
+    assert paired_difference(few, fewer).cells["same"]["t"]["auc"].low is None
+    assert paired_difference(few, fewer).cells["turned"]["t"]["auc"].low is not None
     assert paired_difference(one, two).from_json(paired_difference(one, two).to_json()).cells == cells
 
 
