@@ -299,7 +299,9 @@ def bench_moe(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A value laid over every recipe, as section.key=value.")
     ] = None,
-    single: Annotated[bool, typer.Option(help="Also a model per objective, and the see-saw against them.")] = True,
+    single_seeds: Annotated[
+        int | None, typer.Option(help="So many seeds also get a model per objective, for the see-saw; all if not said.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Of the result file.")] = "moe_grid_bench_world",
     seesaw_name: Annotated[str, typer.Option(help="Of the see-saw's.")] = "moe_seesaw",
     write: Annotated[bool, typer.Option(help="Keep the results under benchmarks/results/.")] = True,
@@ -322,7 +324,7 @@ def bench_moe(
         users_share,
         test_exposures,
         overrides=parse_overrides(settings or []),
-        single=single,
+        single_seeds=single_seeds,
         name=name,
         seesaw_name=seesaw_name,
         settings=settings or (),

@@ -38,8 +38,8 @@ class MoeOptions:
     bootstrap: int = 200
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Laid over every recipe."""
-    single: bool = True
-    """Also a model per objective that learns nothing else: the see-saw."""
+    single_seeds: int | None = None
+    """With how many of the seeds a model per objective is trained too, for the see-saw; None: all."""
     name: str = "moe_grid_bench_world"
     seesaw_name: str = "moe_seesaw"
     settings: Sequence[str] = ()
@@ -82,12 +82,13 @@ def run_grid(project: Project, options: MoeOptions) -> Grid:
         variant_named(name, cells.dataset.spec.objectives)
     found: dict[str, list[Cell]] = {name: [] for name in names}
     alone: list[list[Cell]] = []
-    for seed in options.seeds:
+    for place, seed in enumerate(options.seeds):
         for name in names:
             found[name].append(cells.of(name, seed))
             auc = found[name][-1].evaluation.overall.auc.value
             console.print(f"seed {seed}  {name:<18} auc {auc:.4f}  {found[name][-1].seconds:.0f} s")
-        if options.single and len(cells.dataset.spec.objectives) > 1:
+        wanted = options.single_seeds is None or place < options.single_seeds
+        if wanted and len(cells.dataset.spec.objectives) > 1:
             alone.append(cells.of_each_alone(seed))
     positive_T = cells.positives()
     objectives = cells.dataset.spec.objectives
@@ -160,14 +161,15 @@ def measure_grids(
     }
     if any(grid.seesaw for grid in grids.values()):
         chosen = {grid.seesaw.variant for grid in grids.values() if grid.seesaw is not None}
-        results[options.seesaw_name] = (_SEESAW_NOTES.format(variant=" or ".join(sorted(chosen))), seesaw_metrics)
+        notes = _SEESAW_NOTES.format(variant=" or ".join(sorted(chosen)))
+        results[options.seesaw_name] = (notes, seesaw_metrics)
     data = "; ".join(_data(project, grid, options) for project, grid in zip(projects, grids.values(), strict=True))
     return [
         write_result(
             name,
             command=_command(projects, options),
             data=data,
-            seeds=options.seeds,
+            seeds=options.seeds if make is grid_metrics else options.seeds[: options.single_seeds],
             metrics=_of_all(grids, make),
             notes=notes,
             folder=folder,
@@ -197,7 +199,7 @@ def _seesaw(cells: Cells, found: Mapping[str, Sequence[Cell]], alone: Sequence[S
     if not together:
         raise ConfigError("the see-saw needs a variant that learns all objectives; name one with --variants")
     best = max(together, key=lambda name: np.mean([cell.valid["auc"] for cell in together[name]]))
-    ours = [cells.evaluate(np.load(cell.probabilities)) for cell in together[best]]
+    ours = [cells.evaluate(np.load(cell.probabilities)) for cell in together[best][: len(alone)]]
     theirs = [cells.evaluate(_columns(row)) for row in alone]
     return SeeSaw(best, compare_over_seeds(theirs, ours))
 
@@ -234,9 +236,8 @@ def _command(projects: Sequence[Project], options: MoeOptions) -> str:
     parts += [f"--experts {count}" for count in options.experts]
     parts += [f"--seeds {seed}" for seed in options.seeds]
     parts += [f"--set '{setting}'" for setting in options.settings]
-    parts += [] if options.single else ["--no-single"]
-    parts += [f"--name {options.name}"]
-    return " ".join([*parts, f"--seesaw-name {options.seesaw_name}"] if options.single else parts)
+    parts += [] if options.single_seeds is None else [f"--single-seeds {options.single_seeds}"]
+    return " ".join([*parts, f"--name {options.name}", f"--seesaw-name {options.seesaw_name}"])
 
 
 _NOTES = (
