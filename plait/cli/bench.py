@@ -294,7 +294,9 @@ def bench_moe(
         list[int] | None, typer.Option(help="Also dense, softmax and sparse mixtures of so many; repeat for more.")
     ] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="A seed of every variant; repeat for more.")] = None,
-    users_share: Annotated[float, typer.Option(help="Share of the training exposures, of whole users.")] = 1.0,
+    train_exposures: Annotated[
+        int | None, typer.Option(help="About how many are trained on, of whole users; all if not said.", min=1)
+    ] = None,
     test_exposures: Annotated[int, typer.Option(help="About how many are measured, of whole users.")] = 100_000,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A value laid over every recipe, as section.key=value.")
@@ -310,7 +312,7 @@ def bench_moe(
 
     A cell that was trained before with the same recipe and data is read; one that was interrupted goes on.
 
-    Example: plait bench moe -w ./bench --users-share 0.1 --experts 16 --experts 64
+    Example: plait bench moe -w ./bench --train-exposures 100000 --experts 16 --experts 64
     """
     from plait.pipelines.bench_moe import MoeOptions, measure_grids
     from plait.pipelines.moe_cells import USUAL
@@ -321,7 +323,7 @@ def bench_moe(
         variants or USUAL,
         experts or (),
         seeds or (1, 2, 3),
-        users_share,
+        train_exposures,
         test_exposures,
         overrides=parse_overrides(settings or []),
         single_seeds=single_seeds,

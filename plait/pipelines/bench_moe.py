@@ -32,8 +32,8 @@ class MoeOptions:
     experts: Sequence[int] = ()
     """Numbers of experts that the dense, the softmax and the sparse mixture are also made of."""
     seeds: Sequence[int] = (1, 2, 3)
-    users_share: float = 1.0
-    """Share of the training exposures, of whole users."""
+    train_exposures: int | None = None
+    """About how many a cell is trained on, of whole users; None: all there are."""
     test_exposures: int = 100_000
     bootstrap: int = 200
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -61,6 +61,8 @@ class Grid:
     """Every cell, by variant, in the order of the seeds."""
 
     cells: Mapping[str, Sequence[Cell]]
+    users_share: float
+    """Of the training exposures."""
     small: Sequence[str]
     """Objectives with few positives."""
     seesaw: SeeSaw | None
@@ -74,8 +76,8 @@ def run_grid(project: Project, options: MoeOptions) -> Grid:
     Raises:
         ConfigError: there is no such variant.
     """
-    training = {"users_share": options.users_share, "tensorboard": False}
-    plan = CellPlan(merge(dict(options.overrides), {"training": training}), options.test_exposures, options.bootstrap)
+    overrides = merge(dict(options.overrides), {"training": {"tensorboard": False}})
+    plan = CellPlan(overrides, options.train_exposures, options.test_exposures, options.bootstrap)
     cells = Cells(project, plan)
     names = dict.fromkeys([*options.variants, *swept(options.experts)])
     for name in names:
@@ -93,7 +95,7 @@ def run_grid(project: Project, options: MoeOptions) -> Grid:
     positive_T = cells.positives()
     objectives = cells.dataset.spec.objectives
     small = [name for name, positives in zip(objectives, positive_T, strict=True) if positives < SMALL]
-    return Grid(found, small, _seesaw(cells, found, alone) if alone else None)
+    return Grid(found, cells.users_share, small, _seesaw(cells, found, alone) if alone else None)
 
 
 def grid_metrics(grid: Grid) -> dict[str, Metric]:
@@ -163,7 +165,7 @@ def measure_grids(
         chosen = {grid.seesaw.variant for grid in grids.values() if grid.seesaw is not None}
         notes = _SEESAW_NOTES.format(variant=" or ".join(sorted(chosen)))
         results[options.seesaw_name] = (notes, seesaw_metrics)
-    data = "; ".join(_data(project, grid, options) for project, grid in zip(projects, grids.values(), strict=True))
+    data = "; ".join(_data(project, grid) for project, grid in zip(projects, grids.values(), strict=True))
     return [
         write_result(
             name,
@@ -184,10 +186,10 @@ def _of_all(grids: Mapping[str, Grid], make: Callable[[Grid], dict[str, Metric]]
     return {f"{name}.{key}": metric for name, grid in grids.items() for key, metric in make(grid).items()}
 
 
-def _data(project: Project, grid: Grid, options: MoeOptions) -> str:
+def _data(project: Project, grid: Grid) -> str:
     simulated = " (simulated)" if project.workspace.simulated else ""
     test = next(iter(grid.cells.values()))[0].evaluation
-    share = f"trained on {options.users_share:.0%} of the training exposures (users drawn by the seed)"
+    share = f"trained on {grid.users_share:.1%} of the training exposures (users drawn by the seed)"
     return (
         f"{project.workspace.name}{simulated}: {share}, measured on {test.rows:,} test exposures of {test.users:,} "
         f"users, {len(test.scenarios)} scenarios, {len(test.objectives)} objectives"
@@ -231,7 +233,8 @@ def _seen_in_training(name: str, cells: Sequence[Cell]) -> dict[str, Metric]:
 
 def _command(projects: Sequence[Project], options: MoeOptions) -> str:
     parts = ["plait bench moe", *(f"-w {project.root.name}" for project in projects)]
-    parts += [f"--users-share {options.users_share:g}", f"--test-exposures {options.test_exposures}"]
+    parts += [] if options.train_exposures is None else [f"--train-exposures {options.train_exposures}"]
+    parts += [f"--test-exposures {options.test_exposures}"]
     parts += [f"--variants {name}" for name in options.variants if tuple(options.variants) != USUAL]
     parts += [f"--experts {count}" for count in options.experts]
     parts += [f"--seeds {seed}" for seed in options.seeds]

@@ -51,10 +51,11 @@ def test_variants_by_name():
 @pytest.mark.slow
 def test_grid_and_seesaw(project, tmp_path):
     options = MoeOptions(
-        ("shared_bottom", "mmoe"), (), (1, 2), 0.5, 2000, bootstrap=40, overrides=SMALL, name="grid", seesaw_name="see"
+        ("shared_bottom", "mmoe"), (), (1, 2), 2000, 2000, bootstrap=40, overrides=SMALL, name="grid", seesaw_name="see"
     )
     paths = measure_grids([project], options, folder=tmp_path)
     grid = run_grid(project, options)
+    assert 0 < grid.users_share < 1
     metrics = json.loads(paths[0].read_text())["metrics"]
     assert [path.stem for path in paths] == ["grid", "see"]
     shared, mmoe = (metrics[f"{name}.auc_mean"]["value"] for name in ("shared_bottom", "mmoe"))
