@@ -6,7 +6,7 @@ them beside this file.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -45,6 +45,13 @@ class BatchPlan:
     offsets_U1: NDArray[np.int64]
     pieces: tuple[Piece, ...]
     runs: TimeRuns
+    buffers: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+
+    def buffer(self, name: str, columns: int) -> Tensor:
+        """Memory `[N, columns]` that the layers use one after the other; new memory costs as much as computing."""
+        if (name, columns) not in self.buffers:
+            self.buffers[name, columns] = torch.empty(int(self.offsets_U1[-1]), columns)
+        return self.buffers[name, columns]
 
 
 def plan_of(clock: EventClock) -> BatchPlan:
@@ -138,40 +145,51 @@ class _Attention(torch.autograd.Function):
         """Arguments: query, key, value, distance bias, time bias, clock, max_events."""
         *tensors, clock, max_events = arguments
         ctx.save_for_backward(*tensors)
-        ctx.plan, ctx.scale = plan_of(clock), np.float32(1 / max_events)
-        job = _Job(ctx.plan, ctx.scale, tensors)
-        out_NHV = torch.zeros(tensors[2].shape)
-        flat_out = _flat(out_NHV)
-        on_all(lambda piece: forward_rows(job.rows(piece), job.heads, flat_out), ctx.plan.pieces)
-        return out_NHV
+        ctx.plan, ctx.max_events = plan_of(clock), max_events
+        return AttentionJob(ctx.plan, max_events, tensors[:3], tensors[3:]).forward()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *upstream: Any) -> tuple[Tensor | None, ...]:
         """Gradients of the first five arguments."""
-        job = _Job(ctx.plan, ctx.scale, ctx.saved_tensors)
-        slopes = _Slopes(ctx.saved_tensors, job)
-        upstream = _flat(gradients[0].contiguous())
-        on_all(lambda piece: slopes.add(piece, upstream), ctx.plan.pieces)
-        return (*slopes.gathered(), None, None)
+        heads, biases = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
+        gradients = [torch.zeros(part.shape) for part in heads]
+        job = AttentionJob(ctx.plan, ctx.max_events, heads, biases)
+        return (*gradients, *job.backward(upstream[0].contiguous(), gradients), None, None)
 
 
-class _Job:
-    """What the kernels are given: the tensors of a call as flat arrays."""
+class AttentionJob:
+    """Attention of one layer over one batch, and its gradients.
 
-    def __init__(self, plan: BatchPlan, scale: np.float32, tensors: Sequence[Any]) -> None:
-        query_NHK, key_NHK, value_NHV, distance_bias_P, time_bias_Z = tensors
-        self.plan, self.scale = plan, scale
-        self.heads = Heads(
-            *(_flat(query_NHK), query_NHK.stride(0)),
-            *(_flat(key_NHK), key_NHK.stride(0)),
-            *(_flat(value_NHV), value_NHV.stride(0)),
-            heads=query_NHK.shape[1],
-            query_width=query_NHK.shape[2],
-            value_width=value_NHV.shape[2],
-        )
+    Args:
+        plan: of the batch.
+        max_events: n.
+        heads: queries, keys and values, `[N, H, width]`; the numbers of a row side by side.
+        biases: by distance and by time bucket; None for none.
+    """
+
+    def __init__(
+        self, plan: BatchPlan, max_events: int, heads: Sequence[Tensor], biases: Sequence[Tensor | None]
+    ) -> None:
+        self.plan, self.scale = plan, np.float32(1 / max_events)
+        self.biases = biases
+        self._shape = heads[2].shape
+        self.heads = _heads(heads)
         nothing = np.zeros(0, np.float32)
-        self.distance_P = nothing if distance_bias_P is None else distance_bias_P.detach().flip(0).numpy()
-        self.time_Z = nothing if time_bias_Z is None else time_bias_Z.detach().numpy()
+        self.distance_P = nothing if biases[0] is None else biases[0].detach().flip(0).numpy()
+        self.time_Z = nothing if biases[1] is None else biases[1].detach().numpy()
+
+    def forward(self) -> Tensor:
+        """`[N, H, V]`."""
+        out_NHV = torch.zeros(self._shape)
+        out = flat(out_NHV)
+        on_all(lambda piece: forward_rows(self.rows(piece), self.heads, out), self.plan.pieces)
+        return out_NHV
+
+    def backward(self, upstream_NHV: Tensor, gradients: Sequence[Tensor]) -> list[Tensor | None]:
+        """Gradients of the biases; those of queries, keys and values are added to `gradients`."""
+        sums, upstream = _Gradients(gradients, self), flat(upstream_NHV)
+        on_all(lambda piece: sums.add(piece, upstream), self.plan.pieces)
+        return sums.gathered()
 
     def rows(self, piece: Piece) -> Rows:
         """The rows of a piece as the kernels take them."""
@@ -189,74 +207,63 @@ class _Job:
         )
 
 
-class _Slopes:
+class _Gradients:
     """Gradients while they are summed up.
 
     A piece writes to rows of its own. Keys and values of a sequence that an earlier piece has begun, and the biases,
     are summed per piece and put together at the end, in the order of the pieces, so that runs repeat to the bit.
     """
 
-    def __init__(self, tensors: Sequence[Any], job: _Job) -> None:
-        self.biases = tensors[3:]
+    def __init__(self, tensors: Sequence[Tensor], job: AttentionJob) -> None:
         self.job, pieces = job, len(job.plan.pieces)
-        self.tensors = [torch.zeros(part.shape) for part in tensors[:3]]
-        self.query, self.key, self.value = (_flat(tensor) for tensor in self.tensors)
+        self.tensors, self.heads = tensors, _heads(tensors)
         self.distances = np.zeros((pieces, len(job.distance_P)), np.float32)
         self.times = np.zeros((pieces, len(job.time_Z)), np.float32)
-        self.apart: dict[Piece, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+        self.apart: dict[Piece, list[Tensor]] = {}
 
     def add(self, piece: Piece, upstream: NDArray[np.float32]) -> None:
         """What the rows of one piece add."""
         rest = piece
         if piece.shared:
             end = min(piece.last, int(self.job.plan.offsets_U1[piece.user + 1]))
-            start, heads = self._start(piece), self.job.heads
-            key = np.zeros((end - start) * heads.heads * heads.query_width, np.float32)
-            value = np.zeros((end - start) * heads.heads * heads.value_width, np.float32)
-            self.apart[piece] = (key, value)
-            self._run(replace(piece, last=end), upstream, key, value, start)
+            start = self._start(piece)
+            apart = [torch.zeros(end - start, *part.shape[1:]) for part in self.tensors[1:]]
+            self.apart[piece] = apart
+            self._run(replace(piece, last=end), upstream, _heads([self.tensors[0], *apart]), start)
             rest = replace(piece, user=piece.user + 1, first=end)
         if rest.first < rest.last:
-            self._run(rest, upstream, self.key, self.value, 0)
+            self._run(rest, upstream, self.heads, 0)
 
     def gathered(self) -> list[Tensor | None]:
-        """Gradients of query, key, value and the two biases."""
-        heads = self.job.heads
+        """Gradients of the two biases; those of keys and values are whole from here on."""
         for piece in sorted(self.apart, key=lambda piece: piece.number):
-            for whole, part, width in zip(
-                (self.key, self.value), self.apart[piece], (heads.query_width, heads.value_width), strict=True
-            ):
-                at = self._start(piece) * heads.heads * width
-                whole[at : at + len(part)] += part
+            for whole, part in zip(self.tensors[1:], self.apart[piece], strict=True):
+                whole[self._start(piece) :][: len(part)] += part
         biases = (torch.from_numpy(self.distances.sum(0)).flip(0), torch.from_numpy(self.times.sum(0)))
-        return [*self.tensors, *(None if of is None else sum_ for of, sum_ in zip(self.biases, biases, strict=True))]
+        return [None if of is None else total for of, total in zip(self.job.biases, biases, strict=True)]
 
     def _start(self, piece: Piece) -> int:
         return int(self.job.plan.offsets_U1[piece.user])
 
-    def _run(
-        self,
-        piece: Piece,
-        upstream: NDArray[np.float32],
-        key: NDArray[np.float32],
-        value: NDArray[np.float32],
-        shift: int,
-    ) -> None:
-        backward_rows(
-            self.job.rows(piece),
-            self.job.heads,
-            upstream,
-            self.query,
-            key,
-            value,
-            shift,
-            self.distances[piece.number],
-            self.times[piece.number],
-        )
+    def _run(self, piece: Piece, upstream: NDArray[np.float32], gradients: Heads, shift: int) -> None:
+        distance_P, time_Z = self.distances[piece.number], self.times[piece.number]
+        backward_rows(self.job.rows(piece), self.job.heads, upstream, gradients, shift, distance_P, time_Z)
 
 
-def _flat(tensor: Tensor) -> NDArray[np.float32]:
+def _heads(parts: Sequence[Tensor]) -> Heads:
+    query_NHK, key_NHK, value_NHV = parts
+    return Heads(
+        *(flat(query_NHK), query_NHK.stride(0)),
+        *(flat(key_NHK), key_NHK.stride(0)),
+        *(flat(value_NHV), value_NHV.stride(0)),
+        heads=query_NHK.shape[1],
+        query_width=query_NHK.shape[2],
+        value_width=value_NHV.shape[2],
+    )
+
+
+def flat(tensor: Tensor) -> NDArray[np.float32]:
     """The memory from a tensor's first number to its last; rows may lie apart, the numbers of a row may not."""
     size = (tensor.shape[0] - 1) * tensor.stride(0) + tensor[0].numel() if len(tensor) else 0
-    flat: NDArray[np.float32] = tensor.detach().as_strided((size,), (1,)).numpy()
-    return flat
+    memory: NDArray[np.float32] = tensor.detach().as_strided((size,), (1,)).numpy()
+    return memory

@@ -7,21 +7,19 @@ instructions itself. Numba compiles it for the machine at hand, so no compiler n
 
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LANES = 16 if llvm.get_host_cpu_features().get("avx512f", False) else 8
-"""float32 numbers in a vector register."""
+from plait.nn.hstu.vectors import FLOATS, LANES, call, in_every_lane
+
 ROWS = 4
 """Rows of a product that are computed together."""
 _WIDE = 2
 """Vectors of columns that are computed together: 4 rows x 2 vectors keep both multipliers of a core busy."""
 
 _INDEX = ir.IntType(64)
-_VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 
 def _multiply_add(vectors: int) -> Any:
@@ -57,11 +55,9 @@ class _Product:
 
     def __init__(self, builder: ir.IRBuilder, vectors: int) -> None:
         self.builder, self.vectors = builder, vectors
-        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-        self.fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
 
     def _vector_at(self, array: ir.Value, at: ir.Value) -> ir.Value:
-        return self.builder.bitcast(self.builder.gep(array, [at]), _VECTOR.as_pointer())
+        return self.builder.bitcast(self.builder.gep(array, [at]), FLOATS.as_pointer())
 
     def _places(self, at: ir.Value, row: ir.Value) -> list[ir.Value]:
         starts = (self.builder.add(at, self.builder.mul(row, _INDEX(r))) for r in range(ROWS))
@@ -71,7 +67,7 @@ class _Product:
         """One register (as LLVM sees it: a slot that it keeps in one) for each vector of C."""
         totals = []
         for place in self._places(at, row):
-            slot = cgutils.alloca_once(self.builder, _VECTOR)
+            slot = cgutils.alloca_once(self.builder, FLOATS)
             self.builder.store(self.builder.load(self._vector_at(c, place), align=4), slot)
             totals.append(slot)
         return totals
@@ -86,16 +82,10 @@ class _Product:
         ]
         for r in range(ROWS):
             scalar = build.load(build.gep(a, [build.add(a_at, build.mul(a_row, _INDEX(r)))]))
-            spread = self._broadcast(scalar)
+            spread = in_every_lane(build, scalar, FLOATS)
             for v, b_vector in enumerate(b_vectors):
                 slot = totals[r * self.vectors + v]
-                build.store(build.call(self.fma, [spread, b_vector, build.load(slot)]), slot)
-
-    def _broadcast(self, scalar: ir.Value) -> ir.Value:
-        nothing = ir.Constant(_VECTOR, ir.Undefined)
-        first = self.builder.insert_element(nothing, scalar, ir.IntType(32)(0))
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return self.builder.shuffle_vector(first, nothing, everywhere)
+                build.store(call(build, "fma", spread, b_vector, build.load(slot)), slot)
 
     def store_totals(self, totals: list[ir.Value], c: ir.Value, at: ir.Value, row: ir.Value) -> None:
         """Back to memory."""

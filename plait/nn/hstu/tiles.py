@@ -14,8 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from plait.nn.hstu.microkernel import LANES, ROWS, multiply_add
-from plait.nn.hstu.vector_silu import silu, silu_and_slope, spread
+from plait.nn.hstu.microkernel import ROWS, multiply_add
+from plait.nn.hstu.vector_silu import silu, silu_and_slope
+from plait.nn.hstu.vectors import LANES, spread, store
 from plait.nn.time_buckets import TIME_BUCKETS
 
 TILE = 256
@@ -90,7 +91,7 @@ def _fill_bias(bias, at, row, start, tile, count, rows):
             if end > column:
                 weight = rows.time_Z[rows.run_bucket_R[here]]
                 for j in range(at + column - tile, at + end - tile, LANES):
-                    spread(bias, j, weight)  # what it writes too far, the next run or row overwrites
+                    store(bias, j, spread(weight))  # what it writes too far, the next run or row overwrites
                 column = end
             here += 1
     if len(rows.distance_P):
@@ -237,7 +238,7 @@ def forward_rows(rows, heads, out):
 
 
 @njit(nogil=True, cache=True)
-def _backward_block(row, count, h, place, rows, heads, tiles, bias, buffers, slopes, upstream_of, query_gradient):
+def _backward_block(row, count, h, place, rows, heads, tiles, bias, buffers, slopes, upstream_of, gradients):
     """One head's gradients from one tile for one block of rows; `slopes` gathers the bias' over the heads."""
     start, tile, columns = place
     keys, keys_by_row, values, key_gradient, value_gradient = tiles
@@ -259,7 +260,8 @@ def _backward_block(row, count, h, place, rows, heads, tiles, bias, buffers, slo
     multiply_add(key_gradient, 0, TILE, query, 0, 1, k_rows, slope, 0, TILE, k_n, BLOCK, wide)
     q_slope[:] = np.float32(0)
     multiply_add(q_slope, 0, k_wide, slope, 0, TILE, 1, keys_by_row, 0, k_wide, count, seen, k_wide)
-    _add_rows(q_slope, k_wide, count, k_n, query_gradient, (row * heads.heads + h) * k_n, heads.heads * k_n)
+    at = row * gradients.query_row + h * k_n
+    _add_rows(q_slope, k_wide, count, k_n, gradients.query, at, gradients.query_row)
     if len(slopes):
         for r in range(count):
             for j in range(r * TILE, r * TILE + wide):
@@ -267,17 +269,15 @@ def _backward_block(row, count, h, place, rows, heads, tiles, bias, buffers, slo
 
 
 @njit(nogil=True, cache=True)
-def backward_rows(rows, heads, out_gradient, query_gradient, key_gradient, value_gradient, shift, distance_P, time_Z):
-    """Gradients of `forward_rows` for the rows of `rows`, added to arrays of zeros; `[N, H, width]` each.
+def backward_rows(rows, heads, out_gradient, gradients, shift, distance_P, time_Z):
+    """Gradients of `forward_rows` for the rows of `rows`, added to arrays of zeros.
 
     Args:
         rows: as in `forward_rows`.
         heads: as in `forward_rows`.
         out_gradient: of the output.
-        query_gradient: to add to.
-        key_gradient: to add to; its first row is that of event `shift`.
-        value_gradient: likewise.
-        shift: see there.
+        gradients: of queries, keys and values, to add to.
+        shift: the event whose keys and values have the first row there.
         distance_P: gradient of the bias by distance, to add to.
         time_Z: gradient of the bias by time, to add to.
     """
@@ -314,13 +314,14 @@ def backward_rows(rows, heads, out_gradient, query_gradient, key_gradient, value
                 for h in range(h_n):
                     tiles = (keys[h], keys_by_row[h], values[h], key_sums[h], value_sums[h])
                     _backward_block(
-                        row, count, h, place, rows, heads, tiles, bias, buffers, slopes, out_gradient, query_gradient
+                        row, count, h, place, rows, heads, tiles, bias, buffers, slopes, out_gradient, gradients
                     )
                 if len(slopes):
                     _block_of_bias_gradient(slopes, row, count, place, rows, distance_P, time_Z)
             for h in range(h_n):
-                at = (start + tile - shift) * h_n + h
-                _add_columns(key_sums[h], place[2], k_n, key_gradient, at * k_n, h_n * k_n)
-                _add_columns(value_sums[h], place[2], v_n, value_gradient, at * v_n, h_n * v_n)
+                key_at = (start + tile - shift) * gradients.key_row + h * k_n
+                value_at = (start + tile - shift) * gradients.value_row + h * v_n
+                _add_columns(key_sums[h], place[2], k_n, gradients.key, key_at, gradients.key_row)
+                _add_columns(value_sums[h], place[2], v_n, gradients.value, value_at, gradients.value_row)
         first = end
         user += 1
