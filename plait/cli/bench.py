@@ -116,7 +116,7 @@ def bench_next_item(
         Path | None, typer.Option(help="Parquet, a flag per line of the log: is its time the log's own?")
     ] = None,
     train: Annotated[bool, typer.Option(help="Or else only measure what has been trained so far.")] = True,
-    name: Annotated[str, typer.Option(help="Of the result file.")] = "next_item",
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "hstu_ml1m",
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
 ) -> None:
     """Train next-item recipes with every seed and rank each user's held-out item in the whole catalogue.
@@ -143,6 +143,35 @@ def bench_next_item(
         typer.echo(f"written: {path}")
 
 
+@bench.command("ctrl")
+def bench_ctrl(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    recipes: Annotated[list[str] | None, typer.Option(help="A recipe of the table; repeat for more.")] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of every recipe; repeat for more.")] = None,
+    requests: Annotated[int, typer.Option(help="Requests that are timed per recipe; 0 for none.", min=0)] = 200,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "ctrl_ml1m",
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """Train CTR backbones and CTRL on two of them with every seed; AUC, gains by pairs, cold items, cold users, cost.
+
+    Needs the text vectors of `plait embed`. A run that was trained before with the same recipe and data is used as it
+    is; one that was interrupted goes on.
+
+    Example: plait bench ctrl -w ./ml1m --seeds 1 --seeds 2 --seeds 3
+    """
+    from plait.pipelines.bench_ctrl import CtrlOptions, measure_ctrl
+    from plait.pipelines.project import open_project
+
+    default = CtrlOptions()
+    options = CtrlOptions(recipes or default.recipes, seeds or [1], requests=requests, name=name, write=write)
+    metrics, path = measure_ctrl(open_project(workspace), options)
+    for label, metric in metrics.items():
+        typer.echo(f"{label:>32}  {metric.value:,.4g} {metric.unit}")
+    if path is not None:
+        typer.echo(f"written: {path}")
+
+
 @bench.command("hstu")
 def bench_hstu(
     *,
@@ -156,7 +185,7 @@ def bench_hstu(
     """A training step of HSTU-large beside plain PyTorch and the published formulation; the operator at many lengths.
 
     Each version runs in a process of its own, on the same batch of 128 users of the workspace. Run it in a checkout, on
-    MovieLens-1M for the published step; the result is benchmarks/results/hstu_speed.json.
+    MovieLens-1M for the published step; the results are benchmarks/results/hstu_step_cpu.json and hstu_length.json.
 
     Example: plait bench hstu -w ./ml-1m --steps 5
     """
@@ -167,7 +196,29 @@ def bench_hstu(
 
     chosen = sorted(lengths or [200, 1_000, 4_000, 16_000])
     options = HstuBench(steps, chosen, tokens, repeats, threads or os.cpu_count() or 1)
-    typer.echo(f"written: {measure_hstu(open_project(workspace), options)}")
+    for path in measure_hstu(open_project(workspace), options):
+        typer.echo(f"written: {path}")
+
+
+@bench.command("understand-fields")
+def bench_understand_fields(
+    *,
+    worlds: Annotated[list[Path], typer.Option("--workspace", "-w", help="A simulated world; repeat for more.")],
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """Every field of the creatives' profiles against what the simulated files were rendered from.
+
+    Example: plait bench understand-fields -w ./world-23 -w ./world-31
+    """
+    from plait.pipelines.bench_understand_fields import measure_fields
+
+    measured = measure_fields(worlds, write=write)
+    for name, metric in measured.metrics.items():
+        typer.echo(f"{name:>20}  {metric.value:.4f}  ({metric.low or 0:.4f} to {metric.high or 0:.4f})")
+    for field, expected, found, files in measured.mistakes.head(12).iter_rows():
+        typer.echo(f"{files:>5} files: {field} '{expected}' read as '{found}'")
+    if measured.path is not None:
+        typer.echo(f"written: {measured.path}")
 
 
 @bench.command("report")
@@ -179,3 +230,22 @@ def bench_report() -> None:
     from plait.pipelines.results import render_results
 
     typer.echo(f"written: {render_results()}")
+
+
+@bench.command("embed")
+def bench_embed(
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    texts: Annotated[int, typer.Option(help="Texts of users that are encoded both ways.", min=10)] = 1_000,
+    runs: Annotated[int, typer.Option(help="Runs of each, in turn.", min=1)] = 3,
+) -> None:
+    """Encoding against plain sentence-transformers, a daily refresh against all from nothing, the vector index.
+
+    Both run the same MiniLM weights in one process; the cosine of their vectors is in the result,
+    benchmarks/results/embed_speed.json. Run it in a checkout.
+
+    Example: plait bench embed -w ./demo
+    """
+    from plait.pipelines.bench_embed import SpeedOptions, measure_embed
+    from plait.pipelines.project import open_project
+
+    typer.echo(f"written: {measure_embed(open_project(workspace), SpeedOptions(texts=texts, runs=runs))}")

@@ -18,7 +18,7 @@ def demo(
     bootstrap: Annotated[int, typer.Option(help="Resamples of users for the 95 % intervals.")] = 200,
     result: Annotated[bool, typer.Option(help="Write ladder_demo and demo_time to benchmarks/results/.")] = False,
 ) -> None:
-    """Simulate an app market, check it, make samples, train the ladder, serve the best model, write a report.
+    """Simulate an app market, check it, look at creatives, make samples, train the ladder, serve its last rung, report.
 
     A second run, or one after a kill, does only what is missing. Everything stays in FOLDER.
 

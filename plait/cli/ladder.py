@@ -24,6 +24,9 @@ def register(app: typer.Typer) -> None:
 def ladder(
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
     seeds: Annotated[list[int] | None, typer.Option("--seed", help="Train with this seed; repeat for more.")] = None,
+    rungs: Annotated[
+        str | None, typer.Option(help="Only these, such as dnn,hstu; all that can be made if left out.")
+    ] = None,
     bootstrap: Annotated[int, typer.Option(help="Resamples of users for the 95 % intervals.")] = 200,
     result: Annotated[
         str | None, typer.Option(help="Write the measurement under this name in benchmarks/results/.")
@@ -31,21 +34,24 @@ def ladder(
 ) -> None:
     """Switch the ingredients on one by one and print what each is worth: popularity, LR, DNN, HSTU + DNN.
 
-    Differences are paired over the same test exposures. A rung that is trained already is used as it is.
+    Rungs of derived features come in where what they are made of is there. Differences are paired over the same test
+    exposures. A rung that is trained already is used as it is.
 
     Example: plait ladder -w ./demo --seed 7 --seed 8 --seed 9
     """
     from rich.console import Console
 
-    from plait.pipelines.ladder import climb, write_ladder
+    from plait.pipelines.ladder import climb, rungs_named, write_ladder
     from plait.pipelines.project import open_project
 
     chosen = tuple(seeds or [7])
-    climbed = climb(open_project(workspace), seeds=chosen, bootstrap=bootstrap)
+    named = rungs_named(rungs.split(",")) if rungs is not None else None
+    climbed = climb(open_project(workspace), rungs=named, seeds=chosen, bootstrap=bootstrap)
     console = Console()
     console.print(ladder_tables(climbed))
     if result is not None:
         flags = " ".join(f"--seed {seed}" for seed in chosen)
+        flags += f" --rungs {rungs}" if rungs is not None else ""
         command = f"plait ladder -w {workspace} {flags} --bootstrap {bootstrap}"
         console.print(f"written: {write_ladder(climbed, result, command)}")
 
@@ -72,7 +78,10 @@ def ladder_tables(climbed: "Ladder") -> "Group":
     if climbed.oracle is not None:
         scores = climbed.oracle.overall
         reached.add_row("oracle", _estimate(scores.auc), *(f"{scores.metric(key).value:.4f}" for key in _SHOWN))
-    note = "cumulative: against the rung above it in the table; alone: against the first. Paired, 95 %."
+    note = (
+        "cumulative: against the rung above it in the table; alone: by itself, models against the first rung, features "
+        "against their model without any. Paired, 95 %."
+    )
     return Group(reached, "", gained, f"[dim]{note}[/]")
 
 

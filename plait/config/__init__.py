@@ -1,11 +1,14 @@
 """Typed settings from TOML."""
 
 from plait.config.durations import Duration, format_duration, parse_duration
+from plait.config.embedding import EmbeddingSettings, EncoderSettings
 from plait.config.loading import Settings, load_recipe, load_settings, merge, nearest, parse_settings, read_toml
 from plait.config.workspace import (
     WORKSPACE_FILE,
     ActionSettings,
     CheckSettings,
+    ContentSettings,
+    CreativeSettings,
     FeatureSettings,
     ModelSettings,
     ObjectiveSettings,
@@ -21,7 +24,11 @@ __all__ = [
     "WORKSPACE_FILE",
     "ActionSettings",
     "CheckSettings",
+    "ContentSettings",
+    "CreativeSettings",
     "Duration",
+    "EmbeddingSettings",
+    "EncoderSettings",
     "FeatureSettings",
     "ModelSettings",
     "ObjectiveSettings",

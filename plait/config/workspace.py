@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from plait.config.durations import Duration
+from plait.config.embedding import EmbeddingSettings
 from plait.config.loading import Settings, load_settings
 from plait.errors import ConfigError
 from plait.schema import TABLES, Meaning, TableName
@@ -79,6 +80,17 @@ class FeatureSettings(Settings):
     """The most values of a multi-valued field (words of a query, tags of a list) in one row; those behind are cut."""
 
 
+class CreativeSettings(Settings):
+    """Where creative features come from, and what counts as an answer to a creative."""
+
+    profiles: str | None = None
+    """A table of creative fields of one's own (path or pattern, Parquet); left out, what `plait understand` wrote."""
+    answer: str | None = None
+    """The objective that says that a user answered to a creative; left out, `click`, or the first one without that."""
+    half_life: Duration = 30 * 86_400_000
+    """After this long an exposure counts half in a user's preference."""
+
+
 class CheckSettings(Settings):
     """What `plait check` takes for plausible."""
 
@@ -122,6 +134,27 @@ class ModelSettings(Settings):
     """Values laid over the recipe's, by section."""
 
 
+class ContentSettings(Settings):
+    """What understanding a creative may cost; a creative beyond it keeps its place in the table, with the reason."""
+
+    max_file_mb: float = Field(200.0, gt=0)
+    """Larger media files are not opened."""
+    max_megapixels: float = Field(50.0, gt=0)
+    """Pictures and frames with more pixels are not decoded."""
+    max_video_seconds: float = Field(600.0, gt=0)
+    """Longer videos are not decoded."""
+    max_text_kb: float = Field(100.0, gt=0)
+    """Longer texts (UTF-8) are not read."""
+    step_seconds: float = Field(60.0, gt=0)
+    """A step on one file is stopped after this time."""
+    shots: int = Field(3, ge=1, le=16)
+    """Frames that are looked at of a moving picture: the middle ones of its longest shots."""
+    workers: int | None = Field(None, ge=1)
+    """Processes that look at media; None for one per core."""
+    attempts: int = Field(3, ge=1)
+    """How often something is tried that may succeed later, such as a request to a model's server."""
+
+
 class ServingSettings(Settings):
     """How `plait serve` answers."""
 
@@ -155,9 +188,12 @@ class Workspace(Settings):
     objectives: list[ObjectiveSettings] = Field(min_length=1)
     actions: dict[str, ActionSettings] = {}
     features: FeatureSettings = FeatureSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    creative: CreativeSettings = CreativeSettings()
     check: CheckSettings = CheckSettings()
     split: SplitSettings = SplitSettings()
     models: dict[str, ModelSettings] = {}
+    content: ContentSettings = ContentSettings()
     serving: ServingSettings = ServingSettings()
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
@@ -9,6 +10,17 @@ from plait.console.formatting import fixed, share, short_count, tick_share
 from plait.console.scales import Scale, linear, square_root
 from plait.evaluation import ReliabilityBin
 from plait.pipelines.report_data import LearningCurve
+
+
+@dataclass(frozen=True, slots=True)
+class WidthPoint:
+    """One width of a feature and the AUC with it."""
+
+    width: int
+    auc: float
+    low: float
+    high: float
+
 
 _Text = Callable[[float], str]
 _SIDE = 200
@@ -53,6 +65,23 @@ def learning_plot(curve: LearningCurve, others: Sequence[LearningCurve]) -> Mark
         elif len(places) == 1:
             parts.append(_dot("faint", *places[0], one.name))
     return frame.svg(parts, f"Learning curve of {curve.name}", "exposures trained on", "validation AUC")
+
+
+def width_plot(points: Sequence[WidthPoint], without: float) -> Markup:
+    """AUC by the width of a feature, on a logarithmic axis, with intervals; a line where it is without the feature."""
+    vertical = linear((bound for one in points for bound in (one.auc, one.low, one.high)), around=without, parts=4)
+    widths = [float(one.width) for one in points]
+    frame = _Frame(Scale(min(widths), max(widths), tuple(widths), math.log2), vertical, 320, 180)
+    parts = [frame.grid(lambda tick: str(int(tick)), lambda tick: fixed(tick, vertical.digits()))]
+    parts.append(_line("diagonal", frame.x(min(widths)), frame.y(without), frame.x(max(widths)), frame.y(without)))
+    parts += [
+        _line("bar", frame.x(one.width), frame.y(one.low), frame.x(one.width), frame.y(one.high)) for one in points
+    ]
+    parts.append(_path("curve", [(frame.x(one.width), frame.y(one.auc)) for one in points]))
+    for one in points:
+        note = f"d = {one.width}: AUC {fixed(one.auc)} ({fixed(one.low)} to {fixed(one.high)})"
+        parts.append(_dot("dot", frame.x(one.width), frame.y(one.auc), note))
+    return frame.svg(parts, "AUC by the width of the feature; the dashed line is without it", "d", "test AUC")
 
 
 class _Frame:

@@ -30,11 +30,18 @@ def fingerprint_files(paths: Iterable[Path], memory: Path | None = None) -> str:
         memory: a JSON file that remembers the fingerprint of each file by its size and time of change, so that files
             which have not changed since are not read again.
     """
+    digests = file_digests(paths, memory)
+    return fingerprint({"files": sorted((path.name, digest) for path, digest in digests.items())})
+
+
+def file_digests(paths: Iterable[Path], memory: Path | None = None) -> dict[Path, str]:
+    """16 hex digits that name the bytes of each of `paths`; `memory` as in `fingerprint_files`."""
     remembered = _remembered(memory)
-    digests = [(path.name, _file_digest(path, remembered)) for path in sorted(paths)]
-    if memory is not None:
+    before = len(remembered), hash(tuple(map(tuple, remembered.values())))
+    digests = {path: _file_digest(path, remembered) for path in sorted(paths)}
+    if memory is not None and before != (len(remembered), hash(tuple(map(tuple, remembered.values())))):
         write_atomically(memory, json.dumps(remembered, ensure_ascii=False, indent=0))
-    return fingerprint({"files": sorted(digests)})
+    return digests
 
 
 def write_atomically(path: Path, content: str) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from plait.features.assembly import ContextRows, FeatureTables
+from plait.features.assembly import ContextRows, FeatureTables, References
 from plait.features.batch import FeatureBatch
 from plait.features.history import History, HistoryFacts
+from plait.features.preference import Shown
 from plait.features.spec import FeatureSpec
 from plait.features.store import EXPOSURE_IDS_FOLDER, EncodedArrays
 from plait.schema import Split
@@ -31,13 +32,17 @@ class EncodedDataset:
         self._exposure_ids_folder = exposure_ids
 
     @classmethod
-    def open(cls, path: Path) -> "EncodedDataset":
+    def open(cls, path: Path, groups: Sequence[Path] = ()) -> "EncodedDataset":
         """The dataset that `encode_samples` wrote to `path`; arrays are mapped, not read.
 
+        Args:
+            path: the folder.
+            groups: folders of derived feature groups whose columns batches have behind the others.
+
         Raises:
-            ArtifactError: the folder is missing, unfinished or damaged.
+            ArtifactError: a folder is missing, unfinished or damaged, or a group is of other samples.
         """
-        return cls(FeatureTables.load(path), EncodedArrays.open(path), path / EXPOSURE_IDS_FOLDER)
+        return cls(FeatureTables.load(path, groups), EncodedArrays.open(path), path / EXPOSURE_IDS_FOLDER)
 
     @property
     def spec(self) -> FeatureSpec:
@@ -185,21 +190,24 @@ class EncodedDataset:
         length_U: NDArray[np.int64],
     ) -> FeatureBatch:
         arrays = self.arrays
-        references = (arrays.user_E[rows_B], arrays.item_E[rows_B], arrays.creative_E[rows_B])
+        references = References(
+            arrays.user_E[rows_B], arrays.item_E[rows_B], arrays.creative_E[rows_B], self.times(rows_B)
+        )
         bags = arrays.context_bags(rows_B)
         context = ContextRows(arrays.context_EF[rows_B], arrays.context_numbers_EG[rows_B], bags)
-        bag_BP, bags = self.tables.multi(*references, context)
+        bag_BP, bags = self.tables.multi(references, context)
+        derived = {"match_BG": np.asarray(arrays.match_EG[rows_B]), "preference_BG": self._preference(rows_B)}
         facts = HistoryFacts(arrays.history_counts_EC[rows_B], arrays.history_gaps_ED[rows_B])
         offsets_U1 = np.concatenate([[0], np.cumsum(length_U)]).astype(np.int64)
         events = self._events(np.arange(offsets_U1[-1]) + np.repeat(start_U - offsets_U1[:-1], length_U))
         return FeatureBatch(
-            categorical_BF=self.tables.categorical(*references, context),
-            numeric_BG=self.tables.numeric(*references, context, facts, match_BG=np.asarray(arrays.match_EG[rows_B])),
+            categorical_BF=self.tables.categorical(references, context),
+            numeric_BG=self.tables.numeric(references, context, facts, **derived),
             bag_BP=bag_BP,
             token_offsets_J1=bags.offsets_J1,
             token_codes_N=bags.codes_N,
             scenario_B=context.codes_RF[:, 0] - 1,
-            time_B=self.times(rows_B),
+            time_B=references.time_R,
             user_B=user_B,
             before_B=before_B,
             history_offsets_U1=offsets_U1,
@@ -210,6 +218,27 @@ class EncodedDataset:
             labels_BT=self.labels(rows_B),
             mask_BT=self.mask(rows_B),
         )
+
+    def exposures_before(self, user_row: int, time: int, most: int) -> NDArray[np.int64]:
+        """Rows of one user's last `most` exposures strictly before a time; none for an unknown user (row 0)."""
+        start = int(self.arrays.exposure_start_U[user_row])
+        times_N = self.arrays.time_E[start : start + int(self.arrays.exposure_length_U[user_row])]
+        before = int(np.searchsorted(times_N, time, side="left"))
+        return np.arange(start + max(before - most, 0), start + before)
+
+    def shown(self, rows_B: NDArray[np.int64]) -> Shown:
+        """Some exposures with when they were answered; none unless a group knows that."""
+        group, arrays = self.tables.answers, self.arrays
+        if group is None or group.answered_E is None:
+            return Shown.empty()
+        references = (arrays.item_E[rows_B], arrays.creative_E[rows_B], self.scenarios(rows_B), self.times(rows_B))
+        return Shown(*references, np.asarray(group.answered_E[rows_B]))
+
+    def _preference(self, rows_B: NDArray[np.int64]) -> NDArray[np.float32]:
+        group = self.tables.answers
+        if group is None or group.preference_EG is None:
+            return np.zeros((1, 0), np.float32)
+        return np.asarray(group.preference_EG[rows_B])
 
     def _events(self, places_N: NDArray[np.int64]) -> History:
         arrays = self.arrays

@@ -33,6 +33,19 @@ class EntityTable:
         """Number of rows, the unknown one included."""
         return self.ids.size
 
+    def extended(
+        self, codes_RF: NDArray[np.int32], numbers_RG: NDArray[np.float32], bags_P: Sequence[Bags]
+    ) -> "EntityTable":
+        """This table with further fields, numbers and multi-valued fields (a bag per row of each) behind its own."""
+        multi = len(self.bags) // len(self)
+        own = [self.bags.take(np.arange(place, len(self.bags), multi)) for place in range(multi)]
+        return EntityTable(
+            self.ids,
+            np.concatenate([self.codes_RF, codes_RF], axis=1),
+            np.concatenate([self.numbers_RG, numbers_RG], axis=1),
+            Bags.interleave([*own, *bags_P], len(self)) if bags_P else self.bags,
+        )
+
     def bags_of(self, rows_R: NDArray[np.integer]) -> Bags:
         """The bags of some rows, P per row."""
         multi = len(self.bags) // len(self)

@@ -41,8 +41,12 @@ class History:
 
     def last(self, count: int) -> "History":
         """The last `count` events."""
-        first = max(len(self) - count, 0)
-        return History(self.item_N[first:], self.action_N[first:], self.scenario_N[first:], self.time_N[first:])
+        return self.between(max(len(self) - count, 0), len(self))
+
+    def between(self, start: int, end: int) -> "History":
+        """The events `start` up to `end`."""
+        part = slice(start, end)
+        return History(self.item_N[part], self.action_N[part], self.scenario_N[part], self.time_N[part])
 
     def joined(self, further: "History") -> "History":
         """These events and `further` ones behind them."""

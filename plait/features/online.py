@@ -1,6 +1,6 @@
 """One request's batch, from the same tables, codes and functions as the batches of training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from plait.config import nearest
 from plait.errors import ArtifactError, ServingError
-from plait.features.assembly import ContextRows, FeatureTables
+from plait.features.assembly import ContextRows, FeatureTables, References
 from plait.features.bags import Bags, offsets_of
 from plait.features.batch import FeatureBatch
 from plait.features.context import SERVING_POSITION, clock_codes
 from plait.features.history import History, gather_window
+from plait.features.preference import WINDOW, CreativePreference, Shown
 from plait.features.scaling import standardise
 from plait.features.spec import FeatureSpec
 from plait.features.store import VOCABULARIES_FOLDER
@@ -71,17 +72,18 @@ class OnlineFeatures:
         self._context_numbers = [tables.spec.numbers[index] for index in tables.spec.number_columns("context")]
 
     @classmethod
-    def open(cls, path: Path, trained: FeatureSpec | None = None) -> "OnlineFeatures":
+    def open(cls, path: Path, trained: FeatureSpec | None = None, *, groups: Sequence[Path] = ()) -> "OnlineFeatures":
         """Read what requests need from an encoded folder: its specification, tables and vocabularies, no arrays.
 
         Args:
             path: the folder, or a copy of it without `arrays/` and `exposure_ids/`.
             trained: what the model to serve was trained on; the folder must hold the same.
+            groups: folders of the derived feature groups that it reads.
 
         Raises:
             ArtifactError: the folder is missing, unfinished or damaged, or holds other features than `trained`.
         """
-        tables = FeatureTables.load(path)
+        tables = FeatureTables.load(path, groups)
         if trained is not None and tables.spec != trained:
             raise ArtifactError(
                 f"{path}: these are other features than the model was trained on (codes would mean other values); "
@@ -101,6 +103,15 @@ class OnlineFeatures:
     @property
     def spec(self) -> FeatureSpec:
         return self.tables.spec
+
+    @property
+    def preference(self) -> CreativePreference | None:
+        """How preferences are computed; None where no group of the model reads any."""
+        return None if self.tables.answers is None else self.tables.answers.preference
+
+    def scenario(self, name: str | None) -> int | None:
+        """Index of a scenario; None for one that the workspace does not know."""
+        return None if name is None else self._scenario_codes.get(name)
 
     def user_row(self, user_id: Key) -> int:
         """The user's row; 0 for a user that the tables do not hold."""
@@ -171,6 +182,7 @@ class OnlineFeatures:
         context: RequestContext,
         *,
         length: int | None = None,
+        shown: Shown | None = None,
     ) -> FeatureBatch:
         """The batch of K candidates for one user: U = 1, labels all unknown.
 
@@ -182,11 +194,12 @@ class OnlineFeatures:
                 for the history numbers to be those of training.
             context: of the request.
             length: how many of the last events the batch holds; None for all.
+            shown: what the user was shown before the request, where the model reads preferences; None for nothing.
         """
-        user_R = np.array([user_row or 0], np.int32)
-        items_K, creatives_K = item_rows_K.astype(np.int32), creative_rows_K.astype(np.int32)
-        kept = history if length is None else history.last(length)
         time_R = np.array([context.time], np.int64)
+        user_R, items_K = np.array([user_row or 0], np.int32), item_rows_K.astype(np.int32)
+        references = References(user_R, items_K, creative_rows_K.astype(np.int32), time_R)
+        kept = history if length is None else history.last(length)
         window = gather_window(history, np.array([0]), np.array([len(history)]))
         item_fields_KI = self.tables.items.codes_RF[items_K]
         facts = self.tables.history.facts(
@@ -196,12 +209,14 @@ class OnlineFeatures:
             item_fields_KI,
             self.tables.item_fields_VI,
         )
-        bag_KP, bags = self.tables.multi(user_R, items_K, creatives_K, context.rows)
+        bag_KP, bags = self.tables.multi(references, context.rows)
         match_KG = self.tables.match.numbers(bags, bag_KP[:, self.spec.multi_columns("context")], item_fields_KI)
+        preference_KG = self._preference(shown, references.creative_B, context.time)
+        derived = {"match_BG": match_KG, "preference_BG": preference_KG}
         size, objectives = len(items_K), len(self.spec.objectives)
         return FeatureBatch(
-            categorical_BF=self.tables.categorical(user_R, items_K, creatives_K, context.rows),
-            numeric_BG=self.tables.numeric(user_R, items_K, creatives_K, context.rows, facts, match_BG=match_KG),
+            categorical_BF=self.tables.categorical(references, context.rows),
+            numeric_BG=self.tables.numeric(references, context.rows, facts, **derived),
             bag_BP=bag_KP,
             token_offsets_J1=bags.offsets_J1,
             token_codes_N=bags.codes_N,
@@ -219,7 +234,11 @@ class OnlineFeatures:
         )
 
     def with_creatives(
-        self, batch: FeatureBatch, rows_R: NDArray[np.integer], creative_rows_R: NDArray[np.integer]
+        self,
+        batch: FeatureBatch,
+        rows_R: NDArray[np.integer],
+        creative_rows_R: NDArray[np.integer],
+        shown: Shown | None = None,
     ) -> FeatureBatch:
         """Rows of a request's batch again, in other creatives: the batch that `batch` makes of them, for less.
 
@@ -229,10 +248,16 @@ class OnlineFeatures:
             batch: of the request.
             rows_R: rows of it.
             creative_rows_R: rows of their creatives, 0 for none.
+            shown: as for `batch`.
         """
         categorical_RF, numeric_RG = batch.categorical_BF[rows_R], batch.numeric_BG[rows_R]
+        references = References(_NO_CODES, _NO_CODES, creative_rows_R.astype(np.int32), batch.time_B[:1])
         categorical_RF[:, self.spec.columns("creative")] = self.tables.creatives.codes_RF[creative_rows_R]
         numeric_RG[:, self.spec.number_columns("creative")] = self.tables.creatives.numbers_RG[creative_rows_R]
+        numeric_RG[:, self.spec.number_columns("creative_vector")] = self.tables.vectors("creative", references)
+        numeric_RG[:, self.spec.number_columns("preference")] = self._preference(
+            shown, creative_rows_R, int(batch.time_B[0])
+        )
         bag_RP, bags = batch.bag_BP[rows_R], Bags(batch.token_offsets_J1, batch.token_codes_N)
         if lists := self.spec.multi_columns("creative"):
             bag_RP[:, lists] = len(bags) + np.arange(len(rows_R) * len(lists)).reshape(len(rows_R), -1)
@@ -251,6 +276,13 @@ class OnlineFeatures:
             labels_BT=batch.labels_BT[rows_R],
             mask_BT=batch.mask_BT[rows_R],
         )
+
+    def _preference(self, shown: Shown | None, creative_rows_K: NDArray[np.integer], time: int) -> NDArray[np.float32]:
+        if self.preference is None:
+            return np.zeros((1, 0), np.float32)
+        known = (shown or Shown.empty()).last(WINDOW)
+        start_1, stop_1, time_1 = np.array([0]), np.array([len(known)]), np.array([time], np.int64)
+        return self.preference.at(known, start_1, stop_1, time_1, creative_rows_K)
 
     def _context_bags(self, values: Mapping[str, object]) -> Bags:
         codes: list[NDArray[np.int32]] = []

@@ -2,7 +2,8 @@
 
 import bisect
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, Literal
@@ -11,10 +12,19 @@ from plait.errors import ArtifactError
 from plait.features.tokens import MultiKind
 
 FieldSource = Literal["user", "item", "creative", "context"]
-NumberSource = Literal["user", "item", "creative", "context", "history", "match"]
+EntitySource = Literal["user", "item", "creative"]
+VectorSource = Literal["user_vector", "item_vector", "creative_vector"]
+NumberSource = Literal[FieldSource, "history", "match", VectorSource, "preference"]
 
-FIELD_SOURCES: tuple[FieldSource, ...] = ("user", "item", "creative", "context")
-NUMBER_SOURCES: tuple[NumberSource, ...] = (*FIELD_SOURCES, "history", "match")
+ENTITY_SOURCES: tuple[EntitySource, ...] = ("user", "item", "creative")
+FIELD_SOURCES: tuple[FieldSource, ...] = (*ENTITY_SOURCES, "context")
+VECTOR_SOURCES: dict[EntitySource, VectorSource] = {
+    "user": "user_vector",
+    "item": "item_vector",
+    "creative": "creative_vector",
+}
+"""Where the numbers of dated vectors come from, by whose vectors they are."""
+NUMBER_SOURCES: tuple[NumberSource, ...] = (*FIELD_SOURCES, "history", "match", *VECTOR_SOURCES.values(), "preference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,8 @@ class Field:
     source: FieldSource
     size: int
     """Number of codes, 0 (unknown, rare or null) included: codes run from 0 to size - 1."""
+    group: str = ""
+    """The derived feature group that it belongs to; empty for what the samples hold themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,8 @@ class MultiField:
     """Number of codes, 0 (unknown or rare) included: codes run from 0 to size - 1."""
     most: int
     """The most values of one row; those behind are cut."""
+    group: str = ""
+    """As for `Field`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,8 @@ class Number:
     mean: float = 0.0
     std: float = 1.0
     log: bool = False
+    group: str = ""
+    """As for `Field`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +91,8 @@ class FeatureSpec:
 
     Fields come as user, item, creative and context fields, and so do multi-valued fields and numbers; the numbers of
     the history and of the match come last. The first field of users, items and creatives is the id; context fields
-    start with scenario, position, hour and weekday.
+    start with scenario, position, hour and weekday. Columns of derived groups stand behind all of these, group by
+    group: without them the specification is the one that the samples were encoded with.
     """
 
     objectives: tuple[str, ...]
@@ -96,6 +113,23 @@ class FeatureSpec:
     def multi_columns(self, source: FieldSource) -> tuple[int, ...]:
         """Indices into `multi_fields` of the fields that come from `source`."""
         return tuple(index for index, field in enumerate(self.multi_fields) if field.source == source)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The derived feature groups, in order."""
+        columns: tuple[Field | Number | MultiField, ...] = (*self.fields, *self.numbers, *self.multi_fields)
+        return tuple(dict.fromkeys(column.group for column in columns if column.group))
+
+    def extended(
+        self, fields: Sequence[Field] = (), numbers: Sequence[Number] = (), multi_fields: Sequence[MultiField] = ()
+    ) -> "FeatureSpec":
+        """This specification with further columns behind its own."""
+        return replace(
+            self,
+            fields=(*self.fields, *fields),
+            numbers=(*self.numbers, *numbers),
+            multi_fields=(*self.multi_fields, *multi_fields),
+        )
 
     @cached_property
     def first_tokens(self) -> tuple[int, ...]:
@@ -173,3 +207,10 @@ class FeatureSpec:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"not a feature specification: {error!r}; encode the samples again") from error
+
+
+def as_slice(columns: Sequence[int]) -> slice | list[int]:
+    """Columns beside each other as a slice: indexing by it copies nothing."""
+    if columns and list(columns) == list(range(columns[0], columns[-1] + 1)):
+        return slice(columns[0], columns[-1] + 1)
+    return list(columns)

@@ -6,11 +6,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from plait.features.spec import FeatureSpec
-from plait.models.config import DnnConfig, HstuConfig, LinearConfig, PopularityConfig, RankerConfig
+from plait.models.config import DnnConfig, HstuConfig, LinearConfig, PopularityConfig, RankerConfig, TabularConfig
 from plait.models.dnn import DnnRanker
 from plait.models.hstu import HstuRanker
 from plait.models.linear import LinearRanker
 from plait.models.popularity import Popularity
+from plait.models.tabular import TabularRanker
 
 
 def build_model(config: RankerConfig, spec: FeatureSpec, item_fields_VI: NDArray[np.int32]) -> nn.Module:
@@ -29,6 +30,8 @@ def build_model(config: RankerConfig, spec: FeatureSpec, item_fields_VI: NDArray
             return Popularity(config, spec, items_VI)
         case LinearConfig():
             return LinearRanker(config, spec)
+        case TabularConfig():
+            return TabularRanker(config, spec)
         case DnnConfig():
             return DnnRanker(config, spec, items_VI)
         case HstuConfig():

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from plait.config import Settings, nearest, parse_settings
 from plait.errors import ConfigError
+from plait.features.spec import NUMBER_SOURCES, NumberSource
 
 
 class PopularityConfig(Settings):
@@ -83,7 +84,7 @@ class TrunkConfig(Settings):
 class DnnConfig(TrunkConfig):
     """DCNv2 with target attention over the recent sequence."""
 
-    family: Literal["dnn"] = "dnn"
+    family: Literal["dnn", "ctrl-dnn"] = "dnn"  # narrowed by what extends it
 
 
 class HstuConfig(TrunkConfig):
@@ -92,6 +93,86 @@ class HstuConfig(TrunkConfig):
     family: Literal["hstu"] = "hstu"
     sequence: SequenceConfig = SequenceConfig()
     memory: MemoryConfig = MemoryConfig()
+
+
+class TabularConfig(Settings):
+    """Fields without a history: an MLP, and beside it whichever crosses are switched on."""
+
+    family: Literal["tabular", "ctrl"] = "tabular"  # narrowed by what extends it
+    inputs: list[NumberSource] = list(NUMBER_SOURCES)
+    """Which sources' fields and numbers the model sees: user, item, creative, context, history (counts and gaps), match
+    (query and item)."""
+    embedding_dim: int = Field(16, ge=1)
+    """Width of every field's embedding."""
+    wide: bool = False
+    """Add one weight per code, number and objective: Wide & Deep and DeepFM."""
+    fm: bool = False
+    """Add the products of all pairs of fields: DeepFM."""
+    cross_layers: int = Field(0, ge=0)
+    """Cross layers beside the MLP: DCNv2."""
+    cross_rank: int | None = Field(None, ge=1)
+    """Rank of the cross layers; None, or a value of half the input width or more, means full rank."""
+    attention_layers: int = Field(0, ge=0)
+    """Layers of self-attention among the fields beside the MLP: AutoInt."""
+    attention_heads: int = Field(2, ge=1)
+    attention_width: int = Field(32, ge=1)
+    """Width of the attention's result, all heads together."""
+    hidden: list[int] = Field([256, 128, 64], min_length=1)
+    """Widths of the MLP."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the MLP's activations that is dropped in training."""
+    unknown_rate: float = Field(0.0, ge=0, lt=1)
+    """Share of codes that are hidden (set to 0, unknown) in training."""
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.attention_width % self.attention_heads:
+            raise ValueError(
+                f"attention_width is {self.attention_width}, expected a multiple of attention_heads = "
+                f"{self.attention_heads}"
+            )
+        return self
+
+
+class AlignmentConfig(Settings):
+    """How a row's vector and its text's are brought together."""
+
+    width: int = Field(128, ge=1)
+    """Width of both projections."""
+    subspaces: int = Field(4, ge=1)
+    """M: sub-vectors that look for partners of their own; 1 is the plain cosine."""
+    hidden: list[int] = []
+    """Hidden widths of the text's projection; none: linear."""
+    temperature: float = Field(0.1, gt=0)
+    """T: similarities are divided by it."""
+    to_tabular: float = Field(1.0, ge=0)
+    """Weight of the loss of texts that look for their rows."""
+    to_text: float = Field(1.0, ge=0)
+    """Weight of the loss of rows that look for their texts."""
+    chunk: int = Field(1024, ge=1)
+    """Rows whose activations are held at a time; the loss is over the whole batch whatever this is."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.width % self.subspaces:
+            raise ValueError(f"width is {self.width}, expected a multiple of subspaces = {self.subspaces}")
+        if self.to_tabular + self.to_text == 0:
+            raise ValueError("to_tabular and to_text are both 0, expected at least one direction with a weight")
+        return self
+
+
+class CtrlConfig(TabularConfig):
+    """Stage one of CTRL: a tabular ranker whose rows learn to find their texts."""
+
+    family: Literal["ctrl"] = "ctrl"
+    align: AlignmentConfig = AlignmentConfig()
+
+
+class CtrlDnnConfig(DnnConfig):
+    """Stage one of CTRL for the DNN."""
+
+    family: Literal["ctrl-dnn"] = "ctrl-dnn"
+    align: AlignmentConfig = AlignmentConfig()
 
 
 class NextItemConfig(Settings):
@@ -124,12 +205,16 @@ class NextItemConfig(Settings):
     """T: a score is the cosine of state and item, divided by T."""
 
 
-RankerConfig = PopularityConfig | LinearConfig | DnnConfig | HstuConfig
-ModelConfig = RankerConfig | NextItemConfig
+RankerConfig = PopularityConfig | LinearConfig | TabularConfig | DnnConfig | HstuConfig
+AlignedConfig = CtrlConfig | CtrlDnnConfig
+ModelConfig = RankerConfig | AlignedConfig | NextItemConfig
 
 FAMILIES: dict[str, type[ModelConfig]] = {
     "popularity": PopularityConfig,
     "lr": LinearConfig,
+    "tabular": TabularConfig,
+    "ctrl": CtrlConfig,
+    "ctrl-dnn": CtrlDnnConfig,
     "dnn": DnnConfig,
     "hstu": HstuConfig,
     "next-item": NextItemConfig,

@@ -35,6 +35,15 @@ class DnnRanker(nn.Module):
         logits_BT: Tensor = self.head(self.trunk(batch).inputs_BX)
         return logits_BT
 
+    def represent(self, batch: Batch) -> Tensor:
+        """See `plait.models.ranker.HasRowVectors`."""
+        return self.head.represent(self.trunk(batch).inputs_BX)
+
+    @property
+    def width(self) -> int:
+        """X, width of a row's vector."""
+        return self.head.objectives.in_features
+
     def start_from(self, logit_T: Tensor) -> None:
         """Let the output biases be `logit_T`."""
         self.head.objectives.bias.data.copy_(logit_T)

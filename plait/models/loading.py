@@ -11,7 +11,7 @@ from torch import nn
 from plait.errors import ArtifactError
 from plait.features.spec import FeatureSpec
 from plait.models.builder import build_model
-from plait.models.config import ModelConfig, NextItemConfig, RankerConfig, parse_model
+from plait.models.config import AlignedConfig, ModelConfig, NextItemConfig, RankerConfig, parse_model
 from plait.models.next_item import ItemWords, NextItemModel
 from plait.registry import RegisteredModel
 
@@ -60,8 +60,10 @@ def load_config(registered: RegisteredModel) -> RankerConfig:
         ConfigError: a value does not fit the family.
     """
     config: ModelConfig = parse_model(describe_model(registered)["model"], f"{registered.reference} {MODEL_FILE}")
-    if isinstance(config, NextItemConfig):
-        raise ArtifactError(f"{registered.reference} is a next-item model, expected a ranker; name another model")
+    if isinstance(config, NextItemConfig | AlignedConfig):
+        raise ArtifactError(
+            f"{registered.reference} is of family '{config.family}', expected a ranker; name another model"
+        )
     return config
 
 

@@ -111,15 +111,18 @@ def _encoder(config: NextItemConfig) -> HstuEncoder | SasrecEncoder:
                 dropout=config.dropout,
             )
         )
-    return HstuEncoder(
-        HstuSizes(
-            width=config.width,
-            heads=config.heads,
-            query_width=config.head_width,
-            value_width=config.head_width,
-            blocks=config.blocks,
-            max_events=config.max_events,
-            dropout=config.dropout,
-            time_bias=config.time_bias,
-        )
+    return HstuEncoder(hstu_sizes(config))
+
+
+def hstu_sizes(config: NextItemConfig) -> HstuSizes:
+    """Of a next-item model's encoder, where that is an HSTU."""
+    return HstuSizes(
+        width=config.width,
+        heads=config.heads,
+        query_width=config.head_width,
+        value_width=config.head_width,
+        blocks=config.blocks,
+        max_events=config.max_events,
+        dropout=config.dropout,
+        time_bias=config.time_bias,
     )

@@ -36,6 +36,20 @@ class StartsFromRates(Protocol):
 
 
 @runtime_checkable
+class HasRowVectors(Protocol):
+    """A ranker whose logits are linear in one vector per exposure (apart from a wide part): what CTRL aligns."""
+
+    history: int
+
+    @property
+    def width(self) -> int:
+        """X, width of the vectors."""
+
+    def represent(self, batch: Batch) -> Tensor:
+        """`[B, X]`."""
+
+
+@runtime_checkable
 class OnePass(Protocol):
     """A ranker that is counted, not descended: one pass over the training exposures, then done."""
 

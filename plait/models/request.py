@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from plait.features.history import HistoryNumbers
-from plait.features.spec import FeatureSpec
+from plait.features.spec import FeatureSpec, as_slice
 from plait.models.batch import Batch
 from plait.models.linear import NUMBER_LIMIT
 from plait.models.trunk import EventWindow, Head, SharedWindow, Trunk, item_vector
@@ -73,10 +73,10 @@ class RequestDnn:
         self._shared_fields, self._shared_numbers = columns.shared_fields, columns.shared_numbers
         self._shared_lists, self._own_lists = columns.shared_lists, columns.own_lists
         self._item_lists = len(spec.multi_columns("item"))
-        self._own_fields, self._own_numbers = _as_slice(columns.own_fields), _as_slice(columns.own_numbers)
+        self._own_fields, self._own_numbers = as_slice(columns.own_fields), as_slice(columns.own_numbers)
         self._shared_offsets = trunk.fields.offsets_F[columns.shared_fields]
         self._own_offsets = trunk.fields.offsets_F[columns.own_fields]
-        self._items = _as_slice([columns.own_fields.index(field) for field in spec.item_columns])
+        self._items = as_slice([columns.own_fields.index(field) for field in spec.item_columns])
 
         self._objectives, self._hidden = head.objectives.out_features, first.out_features
         out_TY = functional.pad(head.objectives.weight, (0, 0, 0, -self._objectives % _LANES))
@@ -171,7 +171,7 @@ class _Columns:
     def split(cls, spec: FeatureSpec) -> "_Columns":
         """Of `spec`: as many fields have products as there is room for, those of few codes first."""
         of_window = HistoryNumbers.of(spec).window_names
-        shared_sources = ("user", "context")
+        shared_sources = ("user", "context", "user_vector")
         shared_numbers: list[int] = []
         own_numbers: list[int] = []
         for index, number in enumerate(spec.numbers):
@@ -216,10 +216,3 @@ def _products(table: FieldTable, fields: Sequence[int], matrix_XG: Tensor) -> tu
     ends = itertools.accumulate((len(each) for each in products), initial=1)
     offsets = torch.tensor(list(ends)[: len(products)], dtype=torch.int64)
     return torch.cat([torch.zeros_like(matrix_XG[:1]), *products]), offsets
-
-
-def _as_slice(columns: Sequence[int]) -> slice | list[int]:
-    """Columns beside each other as a slice: indexing by it copies nothing."""
-    if columns and list(columns) == list(range(columns[0], columns[-1] + 1)):
-        return slice(columns[0], columns[-1] + 1)
-    return list(columns)

@@ -202,8 +202,12 @@ class Head(nn.Module):
 
     def forward(self, inputs_BX: Tensor) -> Tensor:
         """Logits `[B, T]`."""
-        logits_BT: Tensor = self.objectives(torch.cat([self.cross(inputs_BX), self.deep(inputs_BX)], dim=1))
+        logits_BT: Tensor = self.objectives(self.represent(inputs_BX))
         return logits_BT
+
+    def represent(self, inputs_BX: Tensor) -> Tensor:
+        """The rows' vectors, which the logits are linear in."""
+        return torch.cat([self.cross(inputs_BX), self.deep(inputs_BX)], dim=1)
 
 
 def item_vector(field_MID: Tensor) -> Tensor:

@@ -23,6 +23,15 @@ from plait.training import TrainingResult, steps_per_epoch, target_ranks
 
 SHOWN = ("hr@10", "ndcg@10", "hr@50", "hr@200", "ndcg@200", "mrr")
 _BOOTSTRAP = 500
+_ROWS = {
+    "sasrec-next": "sasrec",
+    "hstu-next": "hstu_no_time",
+    "hstu-next-time": "hstu",
+    "hstu-large-next-time": "hstu_large",
+}
+"""What recipes are called in results; others by their own name."""
+_BEST = "best"
+"""The row of whichever recipe the validation items put first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,12 @@ def measure_next_item(project: Project, options: TableOptions) -> tuple[dict[str
     by_recipe = {
         recipe: runs for recipe in options.recipes if (runs := [one for one in measured if one.recipe == recipe])
     }
-    metrics = {name: metric for recipe, runs in by_recipe.items() for name, metric in _row(recipe, runs).items()}
+    metrics = {
+        name: metric for recipe, runs in by_recipe.items() for name, metric in _row(row_name(recipe), runs).items()
+    }
+    best = best_recipe(by_recipe)
+    if best is not None:
+        metrics |= _row(_BEST, by_recipe[best])
     if not options.write or not metrics:
         return metrics, None
     path = write_result(
@@ -80,7 +94,7 @@ def measure_next_item(project: Project, options: TableOptions) -> tuple[dict[str
         f"{len(sequences.item_N):,} events" + (" (simulated)" if project.workspace.simulated else ""),
         seeds=sorted({one.seed for one in measured}),
         metrics=metrics,
-        notes=_notes(by_recipe, sequences, exact_U),
+        notes=_notes(by_recipe, sequences, exact_U, best),
         folder=options.folder,
     )
     return metrics, path
@@ -89,6 +103,22 @@ def measure_next_item(project: Project, options: TableOptions) -> tuple[dict[str
 def run_name(recipe: str, seed: int) -> str:
     """What a run of the table is called, in the registry and among the runs."""
     return f"bench-{Path(recipe).stem}-{seed}"
+
+
+def row_name(recipe: str) -> str:
+    """What a recipe's row of the result is called."""
+    name = Path(recipe).stem
+    return _ROWS.get(name, name.replace("-", "_"))
+
+
+def best_recipe(by_recipe: Mapping[str, Sequence[Measured]]) -> str | None:
+    """The recipe with the largest mean NDCG@10 of validation items, in which no test item has a say; None without."""
+    judged = {
+        recipe: float(np.mean([one.valid.metrics["ndcg@10"].value for one in runs if one.valid is not None]))
+        for recipe, runs in by_recipe.items()
+        if all(one.valid is not None for one in runs)
+    }
+    return max(judged, key=lambda recipe: judged[recipe], default=None)
 
 
 def exact_users(sequences: ItemSequences, path: Path) -> NDArray[np.bool_]:
@@ -146,17 +176,22 @@ def _measure(
     return Measured(recipe, seed, trained, test, valid, best_epoch, exact)
 
 
-def _row(recipe: str, runs: Sequence[Measured]) -> dict[str, Metric]:
+def _row(name: str, runs: Sequence[Measured]) -> dict[str, Metric]:
     """The metrics of one recipe: means over seeds; low and high are the spread over seeds, of one seed over users."""
-    row = {f"{recipe} {name}": _over_seeds([one.test for one in runs], name) for name in SHOWN}
+    row = {f"{name}.{_key(metric)}": _over_seeds([one.test for one in runs], metric) for metric in SHOWN}
     valid = [one.valid for one in runs if one.valid is not None]
     exact = [one.exact for one in runs if one.exact is not None]
-    row |= {f"{recipe} validation {name}": _over_seeds(valid, name) for name in SHOWN[:2] if valid}
-    row |= {f"{recipe} exact times {name}": _over_seeds(exact, name) for name in SHOWN[:2] if exact}
-    row[f"{recipe} seeds"] = Metric(len(runs))
-    row[f"{recipe} epochs"] = _spread([one.best_epoch for one in runs])
-    row[f"{recipe} step"] = _spread([_step_seconds(one.trained.result) for one in runs], "s")
+    for part, evaluations in (("validation", valid), ("exact_clock", exact)):
+        if evaluations:
+            row |= {f"{name}.{part}.{_key(metric)}": _over_seeds(evaluations, metric) for metric in SHOWN[:2]}
+    row[f"{name}.seeds"] = Metric(len(runs))
+    row[f"{name}.epochs"] = _spread([one.best_epoch for one in runs])
+    row[f"{name}.step_s"] = _spread([_step_seconds(one.trained.result) for one in runs], "s")
     return row
+
+
+def _key(metric: str) -> str:
+    return metric.replace("@", "")
 
 
 def _over_seeds(evaluations: Sequence[RankingEvaluation], name: str) -> Metric:
@@ -186,18 +221,23 @@ def _command(project: Project, options: TableOptions) -> str:
 
 
 def _notes(
-    by_recipe: Mapping[str, Sequence[Measured]], sequences: ItemSequences, exact_U: NDArray[np.bool_] | None
+    by_recipe: Mapping[str, Sequence[Measured]],
+    sequences: ItemSequences,
+    exact_U: NDArray[np.bool_] | None,
+    best: str | None,
 ) -> str:
     notes = [
         "One held-out item per user, ranked in the whole catalogue, items seen before removed, ties against the model. "
         "Test items, unless the name says otherwise; epoch chosen by the validation item (recipes under the published "
         "protocol have none: last epoch). low and high: spread over seeds; with one seed, 95 % over resampled users. "
-        "epochs: after which the kept weights stood. step: of batch_size users, by the wall clock, whatever else the "
+        "epochs: after which the kept weights stood. step_s: of batch_size users, by the wall clock, whatever else the "
         "machine did at the time."
     ]
+    if best is not None:
+        notes.append(f"best: {best}, the largest NDCG@10 of the validation items among these recipes.")
     if exact_U is not None:
         notes.append(
-            f"exact times: the {int(exact_U.sum()):,} of {len(sequences.users):,} users whose last two times "
+            f"exact_clock: the {int(exact_U.sum()):,} of {len(sequences.users):,} users whose last two times "
             "are the log's own, as the flags say; of the others' two at least one was filled in."
         )
     unfinished = [
@@ -208,5 +248,8 @@ def _notes(
     ]
     if unfinished:
         notes.append(f"PARTIAL, stopped before early stopping or the last epoch: {', '.join(unfinished)}.")
-    counts = ", ".join(f"{recipe} {' '.join(str(one.seed) for one in runs)}" for recipe, runs in by_recipe.items())
-    return " ".join([*notes, f"Seeds by recipe: {counts}."])
+    counts = ", ".join(
+        f"{row_name(recipe)} is {recipe} ({' '.join(str(one.seed) for one in runs)})"
+        for recipe, runs in by_recipe.items()
+    )
+    return " ".join([*notes, f"Rows, with their seeds: {counts}."])

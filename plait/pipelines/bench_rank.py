@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from plait.pipelines.machine_speed import product_gflops, read_gb_per_s
 from plait.pipelines.project import Project
 from plait.pipelines.rank_desk import Desk, TowerSizes, head_inputs, head_versions
 from plait.pipelines.rank_quality import split_quality
@@ -18,6 +19,8 @@ from plait.telemetry import console
 
 _BAR_EVENTS = 2_000
 _BAR_CANDIDATES = 1_000
+_APPENDED = 200
+"""Events that are appended one by one before a kept state is compared with that of a pass over all events."""
 _FEWEST = 5
 _MOST = 1_000
 
@@ -75,6 +78,7 @@ def measure_ranking(options: RankOptions, project: Project | None = None, model:
             measured, left_out = _heads(threads, options)
             metrics |= measured
         torch.set_num_threads(1)
+        metrics |= _bars(metrics, options)
         if project is not None and model is not None:
             metrics |= split_quality(project, model)
     finally:
@@ -95,6 +99,17 @@ def _options_at(events: int, threads: int, options: RankOptions) -> dict[str, Me
     # Last, since it moves the window on.
     metrics |= _timed(f"restart_l{events}", desk.restart, threads, options)
     return metrics | _timed(f"append_l{events}", desk.append, threads, options)
+
+
+def _bars(measured: dict[str, Metric], options: RankOptions) -> dict[str, Metric]:
+    """What the split is held to, under names of their own: one thread, the head as PyTorch runs it, not compiled."""
+    named = {
+        f"head_p99_ms_k{_BAR_CANDIDATES}": f"head_k{_BAR_CANDIDATES}.p99_ms",
+        f"append_p99_ms_l{_BAR_EVENTS}": f"append_l{_BAR_EVENTS}.p99_ms",
+    }
+    bars = {name: measured[cell] for name, cell in named.items() if cell in measured}
+    difference = Desk(options.sizes, _BAR_EVENTS, options.seed).state_difference(_APPENDED)
+    return bars | {"state_max_abs_diff": Metric(difference)}
 
 
 def _heads(threads: int, options: RankOptions) -> tuple[dict[str, Metric], list[str]]:
@@ -144,33 +159,8 @@ def _floors(options: RankOptions) -> list[str]:
         f"{append_bytes / 1e6:.1f} MB of keys, values and weights",
         f"M-FALCON multiplies {falcon / 1e9:.2f} GFLOP",
         f"the pass over all events {tower / 1e9:.2f} GFLOP; on this machine one thread multiplies "
-        f"{_gemm_gflops():.0f} GFLOP/s in large matrices and reads {_read_gb_per_s():.0f} GB/s from the last cache",
+        f"{product_gflops():.0f} GFLOP/s in large matrices and reads {read_gb_per_s():.0f} GB/s from the last cache",
     ]
-
-
-def _gemm_gflops() -> float:
-    """What large products of matrices reach on one thread."""
-    size = 1024
-    left, right = torch.randn(size, size), torch.randn(size, size)
-    return 2 * size**3 / _fastest_s(lambda: left @ right) / 1e9
-
-
-def _read_gb_per_s() -> float:
-    """What a product of a matrix of 4 MB and a vector reaches on one thread."""
-    matrix, vector = torch.randn(1024, 1024), torch.randn(1024)
-    return matrix.numel() * 4 / _fastest_s(lambda: matrix @ vector) / 1e9
-
-
-def _fastest_s(run: Callable[[], object]) -> float:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    spent = []
-    for _ in range(10):
-        before = time.perf_counter()
-        run()
-        spent.append(time.perf_counter() - before)
-    torch.set_num_threads(threads)
-    return min(spent)
 
 
 def _write(
@@ -182,7 +172,7 @@ def _write(
     if project is not None and project.workspace.simulated:
         of += " (simulated)"
     return write_result(
-        "rank_split",
+        "hstu_split",
         command=f"plait bench rank --width {sizes.width} --heads {sizes.heads} --blocks {sizes.blocks}{quality}",
         data=f"a made-up request with random weights: time does not depend on them{of}",
         seeds=[options.seed],
@@ -192,7 +182,12 @@ def _write(
             "features. recompute: the whole model anew. head: the light head over a kept state, at K alone with "
             f"L = {_BAR_EVENTS:,}; head_compiled is torch.compile, head_aot AOTInductor, head_onnx ONNX Runtime. "
             "mfalcon: candidates as rows inside the tower over kept keys and values. append: one behaviour into a full "
-            "window; restart: the pass over half a window that following a user costs once every L / 2 events. "
+            "window; state_max_abs_diff: the largest difference of a state after "
+            f"{_APPENDED} single appends up to L = {_BAR_EVENTS:,} from that of one pass; "
+            f"head_p99_ms_k{_BAR_CANDIDATES} and append_p99_ms_l{_BAR_EVENTS} repeat the cells of their names, "
+            "auc_loss is the AUC of the whole model less "
+            "that of its parts. restart: the pass over half a window that following a user costs once every L / 2 "
+            "events. "
             "`_2t`: two threads, else one. low and high are the fastest and the slowest call. " + "; ".join(notes) + "."
         ),
     )

@@ -12,7 +12,7 @@ from plait.data.checks.report import REPORT_FILE, CheckReport
 from plait.pipelines.check import checked_tables
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.gallery import draw_creatives
-from plait.pipelines.ladder import Ladder, climb, write_ladder
+from plait.pipelines.ladder import Ladder, climb, rungs_named, write_ladder
 from plait.pipelines.project import open_project
 from plait.pipelines.report_data import (
     CurvePoint,
@@ -27,9 +27,14 @@ from plait.pipelines.samples import built_samples
 from plait.pipelines.served_example import ask_server
 from plait.pipelines.simulate import simulate_world
 from plait.pipelines.summary import summarise_data
+from plait.pipelines.understand import read_profiles, understand_creatives
 from plait.telemetry import console
 
 TITLE = "Plait demo: a simulated app market"
+RUNGS = ("popularity", "lr", "dnn", "hstu")
+"""Those that need nothing else to have been made; `plait ladder` climbs the others too."""
+UNDERSTOOD = 100
+"""Creatives that the demo looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +67,20 @@ def run_demo(folder: Path, options: DemoOptions) -> tuple[ReportData, Ladder]:
 
     Every step is kept under `folder`: a second run, or one after a kill, does only what is missing.
     """
-    stages = _Stages(total=6)
+    stages = _Stages(total=7)
     with stages.step("simulate an app market: users, items, creatives, exposures, behaviours"):
         simulate_world(folder, size=options.size, seed=options.seed)
     project = open_project(folder)
     with stages.step("check the data; bad rows go to quarantine"):
         tables = checked_tables(project)
+    with stages.step(f"creatives: what is in {UNDERSTOOD} of them, from images, videos and text"):
+        profiles = read_profiles(understand_creatives(project, UNDERSTOOD).folder)
     with stages.step("samples: attribution, maturity, point-in-time histories"):
         samples = built_samples(project)
     with stages.step("codes and numbers: vocabularies of the training window"):
         encoded_dataset(project)
     with stages.step("ladder: train every rung, measure it on the test window"):
-        ladder = climb(project, seeds=(options.seed,), bootstrap=options.bootstrap)
+        ladder = climb(project, rungs=rungs_named(RUNGS), seeds=(options.seed,), bootstrap=options.bootstrap)
     with stages.step("serve the last rung and ask for one user"):
         served = ask_server(project, ladder.last_model)
     report = ReportData(
@@ -89,7 +96,7 @@ def run_demo(folder: Path, options: DemoOptions) -> tuple[ReportData, Ladder]:
         check=CheckReport.from_json((tables / REPORT_FILE).read_text(encoding="utf-8")),
         curves=tuple(_curves(ladder)),
         served=served,
-        creatives=draw_creatives(project, tables),
+        creatives=draw_creatives(project, tables, profiles),
     )
     return report, ladder
 

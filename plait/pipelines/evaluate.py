@@ -9,6 +9,7 @@ from plait.features.dataset import EncodedDataset
 from plait.models.config import NextItemConfig
 from plait.models.loading import describe_model, load_model, load_next_item_model
 from plait.pipelines.encode import encoded_dataset
+from plait.pipelines.feature_groups import registered_groups
 from plait.pipelines.item_sequences import item_sequences
 from plait.pipelines.measure import measure
 from plait.pipelines.oracle import measure_oracle
@@ -72,7 +73,7 @@ def evaluate_model(project: Project, reference: str, *, split: Split, bootstrap:
     registered = Registry(project.hidden / "registry").resolve(reference)
     encoded = encoded_dataset(project)
     _check_same_data(registered, encoded)
-    dataset = EncodedDataset.open(encoded)
+    dataset = EncodedDataset.open(encoded, registered_groups(project, registered))
     predictions = predict(dataset, load_model(registered), split)
     return measure(dataset, predictions.rows, predictions.probabilities_BT, bootstrap=bootstrap)
 

@@ -11,14 +11,17 @@ from plait.data.artifacts import fingerprint, fingerprint_files, write_atomicall
 from plait.data.item_sequences import ITEMS_FILE, ItemSequences
 from plait.features.dataset import EncodedDataset
 from plait.models.builder import build_model
-from plait.models.config import NextItemConfig
+from plait.models.config import AlignedConfig, NextItemConfig
+from plait.models.ctrl import AlignedTower
 from plait.models.loading import MODEL_FILE, SPEC_FILE
 from plait.models.next_item import NextItemModel
 from plait.models.words import item_words
 from plait.pipelines.encode import encoded_dataset
+from plait.pipelines.feature_groups import group_folders
 from plait.pipelines.item_sequences import item_sequences
 from plait.pipelines.project import Project
-from plait.training import NextItemTask, Recipe, TrainingConfig, TrainingResult, train, train_task
+from plait.pipelines.sample_texts import load_sample_texts, sample_texts
+from plait.training import AlignmentTask, NextItemTask, Recipe, TrainingConfig, TrainingResult, train, train_task
 
 
 class ModelKind(Protocol):
@@ -37,6 +40,10 @@ class ModelKind(Protocol):
     def describe(self, recipe: Recipe, run: Path) -> dict[str, Path]:
         """The files that tell what the weights are of, by their name in the registry; some are written to `run`."""
 
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """The derived feature groups that it reads, and the fingerprint of each."""
+
     def fingerprints(self) -> Mapping[str, str]:
         """What else of the data the manifest names."""
 
@@ -45,15 +52,25 @@ def model_kind(project: Project, recipe: Recipe) -> ModelKind:
     """The kind of a recipe's model; what it is trained on is made now unless it is there."""
     if isinstance(recipe.model, NextItemConfig):
         return NextItemKind(item_sequences(project))
-    return RankerKind(encoded_dataset(project))
+    encoded = encoded_dataset(project)
+    groups = group_folders(project, encoded, recipe.features.use)
+    if isinstance(recipe.model, AlignedConfig):
+        return AlignmentKind(project, encoded, groups)
+    return RankerKind(encoded, groups)
 
 
 class RankerKind:
-    """Rankers, on encoded samples."""
+    """Rankers, on encoded samples.
 
-    def __init__(self, data: Path) -> None:
+    Args:
+        data: the encoded samples.
+        groups: folders of the derived feature groups that the model reads, by name.
+    """
+
+    def __init__(self, data: Path, groups: Mapping[str, Path]) -> None:
         self.data = data
-        self._dataset = EncodedDataset.open(data)
+        self.groups = {name: folder.name for name, folder in groups.items()}
+        self._dataset = EncodedDataset.open(data, list(groups.values()))
 
     def build(self, recipe: Recipe) -> nn.Module:
         """The ranker that the recipe sizes."""
@@ -80,11 +97,44 @@ class RankerKind:
         }
 
 
+class AlignmentKind:
+    """Stage one of CTRL: rankers to be, on encoded samples and their texts."""
+
+    def __init__(self, project: Project, data: Path, groups: Mapping[str, Path]) -> None:
+        self._ranker = RankerKind(data, groups)
+        self.groups = self._ranker.groups
+        self._dataset = EncodedDataset.open(data, list(groups.values()))
+        self.data = sample_texts(project)
+        self._texts = load_sample_texts(self.data)
+
+    def build(self, recipe: Recipe) -> AlignedTower:
+        """The ranker that the recipe sizes, and both projections."""
+        if not isinstance(recipe.model, AlignedConfig):
+            raise TypeError(f"{recipe.model.family} is not aligned with texts")
+        return AlignedTower(recipe.model, self._dataset.spec, self._dataset.item_fields_VI, self._texts.width)
+
+    def train(self, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool) -> TrainingResult:
+        """Descent on finding one's text, and one's row."""
+        if not isinstance(model, AlignedTower):
+            raise TypeError(f"{type(model).__name__} is not aligned with texts")
+        task = AlignmentTask(self._dataset, self._texts, model, config)
+        return train_task(task, config, run, resume=resume)
+
+    def describe(self, recipe: Recipe, run: Path) -> dict[str, Path]:
+        """As of the ranker."""
+        return self._ranker.describe(recipe, run)
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """As of the ranker."""
+        return self._ranker.fingerprints()
+
+
 class NextItemKind:
     """Next-item models, on item sequences."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
+        self.groups: Mapping[str, str] = {}
         self._sequences = ItemSequences.open(data)
 
     def build(self, recipe: Recipe) -> NextItemModel:

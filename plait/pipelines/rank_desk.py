@@ -151,6 +151,15 @@ class Desk:
         """A pass begins anew at its half: what following a user costs once every `events / 2` events."""
         self.steps.follow(None, self._history.last(max(1, self.events // 2)))
 
+    def state_difference(self, appended: int) -> float:
+        """How far a state whose last events were appended one by one is from that of one pass over all, at most."""
+        history, appended = self._history, min(appended, self.events - 1)
+        kept = self.steps.follow(None, history.between(0, self.events - appended))
+        for place in range(self.events - appended, self.events):
+            self.steps.advance(kept, history.between(place, place + 1))
+        anew = self.steps.follow(None, history)
+        return float((self.steps.summary(kept).output_LD - self.steps.summary(anew).output_LD).abs().max())
+
     def _random_history(self, events: int) -> History:
         rng = self._rng
         return History(

@@ -14,6 +14,7 @@ from plait.models.loading import load_model
 from plait.models.ranker import SplitRanker
 from plait.models.tower import UserTrack
 from plait.pipelines.encode import encoded_dataset
+from plait.pipelines.feature_groups import registered_groups
 from plait.pipelines.measure import measure
 from plait.pipelines.models import model_registry
 from plait.pipelines.project import Project
@@ -33,15 +34,17 @@ def split_quality(project: Project, reference: str) -> dict[str, Metric]:
     model = load_model(registered)
     if not isinstance(model, SplitRanker):
         raise ArtifactError(f"{registered.reference} has no tower to split off; name an hstu model")
-    dataset = EncodedDataset.open(encoded_dataset(project))
+    dataset = EncodedDataset.open(encoded_dataset(project), registered_groups(project, registered))
     compared = Compared.over(dataset, model)
 
     def auc(scores_BT: NDArray[np.float32]) -> float:
         return measure(dataset, compared.rows_B, scores_BT, bootstrap=0).overall.auc.value
 
+    whole, split = auc(compared.whole_BT), auc(compared.split_BT)
     return {
-        "auc_whole": Metric(auc(compared.whole_BT), unit="AUC"),
-        "auc_split": Metric(auc(compared.split_BT), unit="AUC"),
+        "auc_whole": Metric(whole, unit="AUC"),
+        "auc_split": Metric(split, unit="AUC"),
+        "auc_loss": Metric(whole - split, unit="AUC"),
         "auc_slid": Metric(auc(compared.slid_BT), unit="AUC"),
         "split_difference": Metric(compared.largest(compared.split_BT), unit="probability"),
         "slid_difference": Metric(compared.largest(compared.slid_BT), unit="probability"),

@@ -11,7 +11,10 @@ import uvicorn
 from plait.config import ServingSettings
 from plait.data.artifacts import inputs_of
 from plait.errors import ArtifactError
+from plait.features.assembly import FeatureTables
 from plait.features.dataset import EncodedDataset
+from plait.pipelines.embed import item_texts_by_row
+from plait.pipelines.feature_groups import registered_groups
 from plait.pipelines.project import Project
 from plait.registry import PRODUCTION, RegisteredModel, Registry
 from plait.retrieval.build import RetrievalSettings, build_retrieval
@@ -70,12 +73,24 @@ def served_data(project: Project, registered: RegisteredModel) -> ServedData:
         "objectives": [objective.model_dump() for objective in project.workspace.objectives],
         "settings": settings.model_dump(),
     }
+    texts = item_texts_by_row(project, FeatureTables.load(encoded).items.ids)
+    if texts is not None:
+        inputs["texts"] = texts[0]
 
     def make(out: Path) -> None:
         dataset = EncodedDataset.open(encoded)
-        build_retrieval(dataset, samples, tables, workspace=project.workspace, out=out, settings=settings)
+        build_retrieval(
+            dataset,
+            samples,
+            tables,
+            workspace=project.workspace,
+            out=out,
+            settings=settings,
+            texts_RD=texts[1] if texts is not None else None,
+        )
 
-    return ServedData(encoded, project.store.build("retrieval", inputs, make))
+    groups = registered_groups(project, registered)
+    return ServedData(encoded, project.store.build("retrieval", inputs, make), groups)
 
 
 def served_model(project: Project, settings: ServingSettings) -> str:

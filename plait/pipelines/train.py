@@ -14,7 +14,7 @@ from torch import nn
 from plait import seeding
 from plait.config import merge
 from plait.data.artifacts import write_atomically
-from plait.errors import TrainingError
+from plait.errors import PlaitError, TrainingError
 from plait.models.loading import WEIGHTS_FILE
 from plait.pipelines.model_kinds import ModelKind, model_kind
 from plait.pipelines.project import Project
@@ -24,7 +24,8 @@ from plait.telemetry import console
 from plait.training import CurvePoint, Recipe, TrainingResult, load_recipe_by_name
 from plait.training.checkpoint import Checkpoints, load_tensors
 from plait.training.loop import BEST_FILE, CHECKPOINTS_FOLDER, result_of
-from plait.training.warm_start import start_from_weights
+from plait.training.recipe import parse_recipe
+from plait.training.warm_start import start_from_weights, starting_weights
 
 _RUN_FILE = "run.json"
 _RESULT_FILE = "result.json"
@@ -119,7 +120,7 @@ def _train_in(
 ) -> TrainingResult:
     """Train to the end; the folder then holds the best weights, the log and the result."""
     if start is not None:
-        start_from_weights(model, start.model.state_dict(), freeze=recipe.training.freeze_start)
+        start_from_weights(model, starting_weights(start.model), freeze=recipe.training.freeze_start)
     result = kind.train(model, recipe.training, run, resume=resume)
     shutil.rmtree(run / CHECKPOINTS_FOLDER, ignore_errors=True)
     _note(run, result, None)
@@ -133,7 +134,13 @@ def _train_start(project: Project, recipe: Recipe, starts: Mapping[str, str], *,
         return None
     name = starts.get(start, f"{Path(start).stem}-start-{seed}")
     return train_model(
-        project, start, name=name, overrides={"training": {"seed": seed}}, register=False, resume=resume, starts=starts
+        project,
+        start,
+        name=name,
+        overrides={"training": {"seed": seed}, "features": recipe.features.model_dump()},
+        register=False,
+        resume=resume,
+        starts=starts,
     )
 
 
@@ -144,8 +151,8 @@ def trained_so_far(project: Project, recipe: str, name: str, overrides: Mapping[
     where recipe or data have changed since.
     """
     chosen, run = workspace_recipe(project, recipe, overrides), project.hidden / "runs" / name
-    kind, path = model_kind(project, chosen), run / _RUN_FILE
-    if not path.exists() or path.read_text(encoding="utf-8") != _identity(chosen, kind, None):
+    kind = model_kind(project, chosen)
+    if not _is_of(run / _RUN_FILE, _identity(chosen, kind, None)):
         return None
     done = _finished(run)
     outcome = done or _unfinished(run, chosen)
@@ -180,24 +187,44 @@ def workspace_recipe(project: Project, recipe: str, overrides: Mapping[str, Any]
     return load_recipe_by_name(settings.recipe, project.root, merge(settings.overrides, values))
 
 
-def _identity(recipe: Recipe, kind: ModelKind, start: TrainedModel | None) -> str:
+def _identity(recipe: Recipe, kind: ModelKind, start: TrainedModel | None) -> dict[str, Any]:
     """What makes two runs the same: recipe, data, and the recipe that it starts from."""
-    identity = {"recipe": recipe.to_dict(), "data": kind.data.name}
+    identity: dict[str, Any] = {"recipe": recipe.to_dict(), "data": kind.data.name}
+    if kind.groups:
+        identity["feature_groups"] = dict(kind.groups)
     if start is not None:
         identity["start"] = start.recipe.to_dict()
-    return json.dumps(identity, indent=1, ensure_ascii=False, sort_keys=True)
+        start_data = json.loads((start.run / _RUN_FILE).read_text(encoding="utf-8"))["data"]
+        if start_data != kind.data.name:
+            identity["start data"] = start_data
+    return identity
 
 
-def _prepare(run: Path, text: str, *, resume: bool) -> None:
+def _is_of(path: Path, identity: Mapping[str, Any]) -> bool:
+    """Whether the run whose identity lies in `path` is this one.
+
+    A setting that did not exist then counts as what it is when nothing is said, so that new settings start no run anew.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("recipe", "start"):
+            if key in found:
+                found[key] = parse_recipe(found[key], str(path)).to_dict()
+    except (FileNotFoundError, ValueError, AttributeError, PlaitError):
+        return False
+    return bool(found == identity)
+
+
+def _prepare(run: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
     """Empty the run's folder unless it holds a run of the same recipe and data that may go on."""
     path = run / _RUN_FILE
-    if path.exists() and resume and path.read_text(encoding="utf-8") == text:
+    if resume and _is_of(path, identity):
         return
     if path.exists():
         why = "recipe or data changed" if resume else "asked to start anew"
         console.print(f"[dim]{run.name}: {why}; the earlier run in {run} is discarded[/]")
     shutil.rmtree(run, ignore_errors=True)
-    write_atomically(path, text)
+    write_atomically(path, json.dumps(identity, indent=1, ensure_ascii=False, sort_keys=True))
 
 
 def _finished(run: Path) -> tuple[TrainingResult, int | None] | None:
@@ -234,6 +261,7 @@ def _register(project: Project, run: Path, recipe: Recipe, kind: ModelKind, resu
         "commit": git_commit(),
         "measured_on": "validation window",
         **kind.fingerprints(),
+        "feature_groups": dict(kind.groups),
         "training": {key: value for key, value in asdict(result).items() if key != "curve"},
         "simulated": project.workspace.simulated,
     }

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from plait.config import Settings, Workspace
 from plait.features.dataset import EncodedDataset
 from plait.retrieval.item_to_item import ItemToItemSettings, build_item_to_item
 from plait.retrieval.popular import PopularSettings, build_popular
 from plait.retrieval.storage import save_arrays
+from plait.retrieval.vector_index import TextNeighbours, unit_vectors
 from plait.retrieval.window import available_times, objective_values, training_events, training_gains, unwanted_actions
 from plait.schema import Columns as C
 from plait.schema import TableName
@@ -30,6 +32,7 @@ def build_retrieval(
     workspace: Workspace,
     out: Path,
     settings: RetrievalSettings | None = None,
+    texts_RD: NDArray[np.float32] | None = None,
 ) -> None:
     """Write `popular/`, `item_to_item/`, `creatives/` and `events/` into `out`.
 
@@ -40,6 +43,7 @@ def build_retrieval(
         workspace: the objectives' values and actions.
         out: folder to fill.
         settings: of the sources.
+        texts_RD: vectors of the items' texts by item row, zeros where there is none; with them, `text/` is written.
 
     Raises:
         DataError: samples and dataset do not fit.
@@ -53,6 +57,8 @@ def build_retrieval(
     offsets_U1, item_N = training_events(dataset, available_N, unwanted_actions(workspace))
     build_item_to_item(offsets_U1, item_N, items, settings.item_to_item).save(out / "item_to_item")
     _save_creatives(dataset, tables, out / "creatives")
+    if texts_RD is not None:
+        TextNeighbours(unit_vectors(texts_RD)).save(out / "text")
 
 
 def _save_creatives(dataset: EncodedDataset, tables: Path, out: Path) -> None:

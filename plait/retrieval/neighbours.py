@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from plait.retrieval.protocol import RetrievalQuery, Retrieved, Scores, best
 from plait.retrieval.storage import load_arrays, save_arrays
+from plait.retrieval.vector_index import unit_vectors
 
 _ROWS_AT_A_TIME = 262_144
 
@@ -32,11 +33,7 @@ class EmbeddingNeighbours:
     @classmethod
     def from_embeddings(cls, embeddings_VD: NDArray[np.float32]) -> Self:
         """Vectors of length 1 from a model's item embeddings, centred: a shared offset says nothing about nearness."""
-        present = embeddings_VD.any(axis=1, keepdims=True)
-        centre = embeddings_VD.sum(axis=0) / max(int(present.sum()), 1)
-        centred = np.where(present, embeddings_VD - centre, 0.0)
-        norms = np.linalg.norm(centred, axis=1, keepdims=True)
-        return cls((centred / np.maximum(norms, 1e-12)).astype(np.float32))
+        return cls(unit_vectors(embeddings_VD))
 
     def retrieve(self, query: RetrievalQuery, limit: int) -> Retrieved:
         """Items by cosine to `sum_r w_r x_r`, the recent items themselves left out."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from plait.features.batch import FeatureBatch
 from plait.features.history import WINDOW, History
 from plait.features.online import OnlineFeatures, RequestContext
+from plait.features.preference import Shown
 from plait.retrieval.creatives import ItemCreatives
 from plait.retrieval.merge import Candidates, merge
 from plait.retrieval.protocol import RetrievalQuery, Retrieved, Source, recency_weights
@@ -68,6 +69,8 @@ class _Asked:
     window: int
     """How many of the last ones the model looks at."""
     context: RequestContext
+    shown: Shown
+    """What the user was shown before, where the model reads preferences."""
     weights_T: NDArray[np.float64]
 
 
@@ -84,6 +87,8 @@ class _Ranked:
     """Of the further creatives."""
     score: RowScorer
     """Scores further rows of the request."""
+    shown: Shown
+    """As the request has it."""
 
 
 class RankingEngine:
@@ -204,6 +209,7 @@ class RankingEngine:
             history.last(max(WINDOW, window)),
             window,
             self._online.encode_context(query.scenario, query.time_ms, context),
+            self._histories.shown(query.user_id, user_row, states, query.time_ms),
             weights_T,
         )
 
@@ -271,16 +277,22 @@ class RankingEngine:
 
     def _score(self, items_R: NDArray[np.int64], creatives_R: NDArray[np.int64], asked: _Asked) -> _Ranked:
         batch = self._online.batch(
-            asked.user_row, items_R, creatives_R, asked.history, asked.context, length=asked.window
+            asked.user_row,
+            items_R,
+            creatives_R,
+            asked.history,
+            asked.context,
+            length=asked.window,
+            shown=asked.shown,
         )
         score = self._scorer.begin(batch)
-        return _Ranked(items_R, creatives_R, score(batch), batch, None, score)
+        return _Ranked(items_R, creatives_R, score(batch), batch, None, score, asked.shown)
 
     def _score_again(
         self, ranked: _Ranked, rows_R: NDArray[np.int64], creatives_R: NDArray[np.int64]
     ) -> tuple[FeatureBatch, NDArray[np.float32]]:
         """Rows of the candidates in other creatives."""
-        further = self._online.with_creatives(ranked.batch, rows_R, creatives_R)
+        further = self._online.with_creatives(ranked.batch, rows_R, creatives_R, ranked.shown)
         return further, ranked.score(further)
 
     def _choose(

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from plait.features.dataset import EncodedDataset
 from plait.features.history import History
 from plait.features.online import OnlineFeatures
-from plait.serving.state import Behaviour, Identifier, UserStates
+from plait.features.preference import WINDOW, Shown
+from plait.serving.shown import with_arrived
+from plait.serving.state import EXPOSURE, Behaviour, Identifier, UserStates
 
 _CACHED_USERS = 1_000
 
@@ -52,6 +54,17 @@ class Histories:
             return self._stored(user_row).before(time_ms)
         return self._timeline(user_id, user_row, states).before(time_ms)
 
+    def shown(self, user_id: Identifier, user_row: int, states: UserStates, time_ms: int) -> Shown:
+        """What the user was shown strictly before `time_ms`, where the model reads preferences; else nothing."""
+        if self._online.preference is None:
+            return Shown.empty()
+        rows_N = self._dataset.exposures_before(user_row, time_ms, WINDOW)
+        stored = self._dataset.shown(rows_N)
+        if states.version(user_id) == 0:
+            return stored
+        ids = self._dataset.exposure_ids(rows_N)
+        return with_arrived(stored, ids, states.read(user_id)[1], self._online, time_ms)
+
     def longest(self) -> int:
         """Row of the user with the most events; 0 where nobody has any."""
         return int(np.argmax(self._dataset.arrays.event_length_U))
@@ -78,6 +91,7 @@ class Histories:
 
     def _encode(self, behaviours: tuple[Behaviour, ...]) -> _Timeline:
         encode = self._online.encode_event
+        behaviours = tuple(each for each in behaviours if each.action != EXPOSURE)
         codes = [encode(each.item_id, each.action, each.value, each.scenario, each.time) for each in behaviours]
         events = History(
             np.array([code.item for code in codes], np.int32),

@@ -21,6 +21,7 @@ from plait.retrieval.neighbours import EmbeddingNeighbours
 from plait.retrieval.popular import Popular
 from plait.retrieval.protocol import Source
 from plait.retrieval.storage import load_arrays
+from plait.retrieval.vector_index import TextNeighbours
 from plait.retrieval.window import item_rows_of_codes, objective_values, unwanted_actions, unwanted_codes
 from plait.serving.engine import Catalogue, EngineSettings, RankingEngine
 from plait.serving.histories import Histories
@@ -36,6 +37,8 @@ class ServedData:
     """The encoded samples that it was trained on."""
     retrieval: Path
     """What `build_retrieval` made of them."""
+    groups: tuple[Path, ...] = ()
+    """The derived feature groups that the model reads."""
 
 
 def load_engine(
@@ -53,11 +56,11 @@ def load_engine(
     Raises:
         ArtifactError: model and data do not belong together, or a file is missing or damaged.
     """
-    dataset = EncodedDataset.open(data.encoded)
+    dataset = EncodedDataset.open(data.encoded, data.groups)
     if load_spec(registered) != dataset.spec:
         raise ArtifactError(f"{registered.reference} was trained on other data than {data.encoded}; train it again")
     model = load_model(registered)
-    online = OnlineFeatures.open(data.encoded)
+    online = OnlineFeatures.open(data.encoded, groups=data.groups)
     return RankingEngine(
         registered.name,
         str(registered.version),
@@ -75,6 +78,8 @@ def _sources(model: nn.Module, online: OnlineFeatures, folder: Path) -> Sequence
     vectors_RD = item_vectors(model, online.tables.item_rows_RI)
     if vectors_RD is not None:
         sources.append(EmbeddingNeighbours.from_embeddings(vectors_RD))
+    if (folder / "text").exists():
+        sources.append(TextNeighbours.load(folder / "text"))
     return sources
 
 

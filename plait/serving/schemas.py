@@ -78,7 +78,7 @@ class RecommendRequest(Message):
 
 
 class BehaviourEvent(Message):
-    """Something a user did."""
+    """Something a user did; or, with the action `exposure`, was shown, which is in no history but tells preferences."""
 
     user_id: Identifier
     item_id: Identifier
@@ -87,6 +87,10 @@ class BehaviourEvent(Message):
     """When it happened, epoch milliseconds."""
     value: Number | None = None
     scenario: Text | None = None
+    exposure_id: Identifier | None = None
+    """The exposure that it belongs to; of an `exposure`, its own id."""
+    creative_id: Identifier | None = None
+    """Of an `exposure`: the creative that was shown."""
     received_time: Milliseconds | None = None
     """When the platform learned of it; the server's clock by default. From then on it may be used."""
     event_id: Text | None = None

@@ -287,6 +287,8 @@ class Service:
                 action=event.action,
                 value=event.value,
                 scenario=event.scenario,
+                exposure_id=event.exposure_id,
+                creative_id=event.creative_id,
             )
             if self._states.append(event.user_id, behaviour, event.event_id):
                 accepted += 1

@@ -12,6 +12,9 @@ from plait.errors import ServingError
 
 Identifier = int | str
 
+EXPOSURE = "exposure"
+"""The action of what a user was shown: no behaviour, and in no history."""
+
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
@@ -24,6 +27,10 @@ class Behaviour:
     action: str
     value: float | None = None
     scenario: str | None = None
+    exposure_id: Identifier | None = None
+    """The exposure that it belongs to; of an exposure, its own."""
+    creative_id: Identifier | None = None
+    """Of an exposure."""
 
     def order(self) -> tuple[Any, ...]:
         """Sorts as the samples do: by arrival, then time, item, action, value and scenario; nulls first."""
@@ -138,7 +145,9 @@ class UserStates:
 
 
 def _content_key(behaviour: Behaviour) -> str:
-    parts = (behaviour.time, behaviour.item_id, behaviour.action, behaviour.value, behaviour.scenario)
+    parts = [behaviour.time, behaviour.item_id, behaviour.action, behaviour.value, behaviour.scenario]
+    if behaviour.exposure_id is not None:
+        parts.append(behaviour.exposure_id)
     return "\x1f".join(map(str, parts))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from plait.schema import Columns as C
+from plait.schema.creative_profile import FIELDS
 from plait.seeding import generator
 from plait.simulation.catalogue import FIRST_CREATIVE, FIRST_ITEM, Items
 from plait.simulation.taxonomy import data_file, load_taxonomy
@@ -13,22 +14,7 @@ from plait.simulation.wording import item_texts
 from plait.simulation.world import DAY_MS, START, World
 from plait.simulation.writer import write_parquet
 
-FIELDS = (
-    "screen_orientation",
-    "duration",
-    "ratio",
-    "color",
-    "clarity",
-    "brightness",
-    "tone",
-    "person",
-    "text",
-    "text_length",
-    "text_key_words",
-    "text_color",
-    "text_type",
-    "object_type",
-)
+TRUE_FIELDS = tuple(name for name in FIELDS if name != "label")
 """The true fields of a creative, beside its id."""
 
 
@@ -101,5 +87,5 @@ def _creative_truth(world: World) -> dict[str, Any]:
     return {
         C.CREATIVE_ID: np.arange(len(plans)) + FIRST_CREATIVE,
         "file": [plan.file for plan in plans],
-        **{name: [getattr(plan, name) for plan in plans] for name in FIELDS},
+        **{name: [getattr(plan, name) for plan in plans] for name in TRUE_FIELDS},
     }

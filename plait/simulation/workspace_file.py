@@ -48,6 +48,11 @@ path = "behaviours/*.parquet"
 kind = "global_time"
 valid = 0.1
 test = 0.2
+
+[embedding]
+actions = {{ click = "点击", download = "下载", use = "使用" }}
+items = 4
+max_characters = 240
 """
 
 

@@ -1,6 +1,7 @@
 """One training loop for every model: optimisers, checkpoints, exact resume, early stopping, predictions."""
 
-from plait.training.config import TrainingConfig
+from plait.training.alignment import AlignmentTask
+from plait.training.config import FeatureUse, TrainingConfig
 from plait.training.loop import CurvePoint, TrainingResult, train_task
 from plait.training.next_item import NextItemTask, steps_per_epoch, target_ranks
 from plait.training.predict import Predictions, predict
@@ -8,7 +9,9 @@ from plait.training.ranking import train
 from plait.training.recipe import Recipe, load_recipe_by_name, recipe_names
 
 __all__ = [
+    "AlignmentTask",
     "CurvePoint",
+    "FeatureUse",
     "NextItemTask",
     "Predictions",
     "Recipe",

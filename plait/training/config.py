@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from plait.config import Settings
 from plait.data.item_sequences import Protocol
@@ -20,6 +20,19 @@ class NextItemTraining(Settings):
     """Uniform negatives of each event under the sampled loss; one that is the target is left out."""
     window: Literal["last", "any"] = "last"
     """Which events of a user with more than `max_events` an epoch takes: the last, or a stretch drawn anew."""
+
+
+class FeatureUse(Settings):
+    """A recipe's `[features]` table."""
+
+    use: tuple[str, ...] = ()
+    """Derived feature groups that the model reads beside the columns of the samples; none unless they are named."""
+
+    @field_validator("use")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """In one order, whatever order they are named in: the columns of a batch follow it."""
+        return tuple(sorted(set(names)))
 
 
 class TrainingConfig(Settings):
@@ -54,9 +67,9 @@ class TrainingConfig(Settings):
     """The largest gradient norm of everything but embedding tables."""
     objective_weights: dict[str, float] = {}
     """Weights of the objectives in the loss; 1 where none is given."""
-    metric: Literal["logloss", "auc", "hr@10", "ndcg@10"] = "logloss"
+    metric: Literal["logloss", "auc", "hr@10", "ndcg@10", "alignment"] = "logloss"
     """What the validation window judges by: the mean over objectives of one of the first two; next-item models: one of
-    the last two."""
+    the next two; alignment: how often rows and texts find each other."""
     evaluations_per_epoch: int = Field(1, ge=1)
     evaluation_epochs: int = Field(1, ge=1)
     """Only every so many epochs (and the last) are evaluated."""

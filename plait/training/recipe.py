@@ -1,16 +1,18 @@
-"""Recipes: a model's sizes and how it is trained, as a small TOML file."""
+"""Recipes: a model's sizes, how it is trained and which derived features it reads, as a small TOML file."""
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from plait.config import load_recipe, merge, nearest, parse_settings
 from plait.errors import ConfigError
-from plait.models.config import ModelConfig, parse_model
-from plait.training.config import TrainingConfig
+from plait.models.config import ModelConfig, NextItemConfig, parse_model
+from plait.training.config import FeatureUse, TrainingConfig
+
+_SECTIONS = ("model", "training", "features")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +21,12 @@ class Recipe:
 
     model: ModelConfig
     training: TrainingConfig
+    features: FeatureUse = field(default_factory=FeatureUse)
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as JSON can hold it; `parse_recipe` gives an equal one back."""
-        return {"model": self.model.model_dump(mode="json"), "training": self.training.model_dump(mode="json")}
+        """The recipe as JSON can hold it, sections that only say the default left out; see `parse_recipe`."""
+        plain = {"model": self.model.model_dump(mode="json"), "training": self.training.model_dump(mode="json")}
+        return plain | ({"features": self.features.model_dump(mode="json")} if self.features.use else {})
 
 
 def recipe_folder() -> Path:
@@ -60,11 +64,14 @@ def parse_recipe(values: Mapping[str, Any], source: str) -> Recipe:
         ConfigError: a section or key is unknown, or a value is wrong.
     """
     for section in values:
-        if section not in ("model", "training"):
-            raise ConfigError(f"{source}: unknown section '{section}'{nearest(section, ['model', 'training'])}")
+        if section not in _SECTIONS:
+            raise ConfigError(f"{source}: unknown section '{section}'{nearest(section, list(_SECTIONS))}")
     model = parse_model(dict(values.get("model", {})), f"{source} [model]")
     training = parse_settings(TrainingConfig, dict(values.get("training", {})), f"{source} [training]")
-    return Recipe(model, training)
+    features = parse_settings(FeatureUse, dict(values.get("features", {})), f"{source} [features]")
+    if features.use and isinstance(model, NextItemConfig):
+        raise ConfigError(f"{source} [features]: next-item models read events only; leave 'use' out")
+    return Recipe(model, training, features)
 
 
 def parse_overrides(settings: list[str]) -> dict[str, Any]:

@@ -5,6 +5,12 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from plait.errors import TrainingError
+from plait.models.ctrl import AlignedTower
+
+
+def starting_weights(model: nn.Module) -> dict[str, Tensor]:
+    """What another model may start from: all weights, or those of the ranker that was aligned with texts alone."""
+    return (model.ranker if isinstance(model, AlignedTower) else model).state_dict()
 
 
 def start_from_weights(model: nn.Module, weights: Mapping[str, Tensor], *, freeze: bool) -> list[str]:

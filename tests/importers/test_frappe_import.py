@@ -89,3 +89,21 @@ def test_workspace(importing, frappe):
     assert workspace.objective_names() == ["used"]
     assert workspace.split.kind == "per_user_time"
     assert workspace.tables["exposures"].columns["is_sampled"] == "ignore"
+
+
+def test_apps_told_in_texts_are_never_shown(importing, table, frappe):
+    report = importing("frappe", frappe, told=0.5, seed=2)
+    shown, behaviours = table(report, "exposures"), table(report, "behaviours")
+    told, used = behaviours.filter(action="have"), behaviours.filter(action="use")
+
+    assert told.height > 0
+    assert used.height > 0
+    assert told["value"].sum() + used["value"].sum() == 1 + 4 + 7 + 2, "every use of the log is one or the other"
+    assert told.select("user_id", "item_id").is_unique().all()
+    assert not set(told["item_id"]) & {*used["item_id"], *shown["item_id"]}
+    assert told["time"].unique().to_list() == [START]
+    assert told["exposure_id"].null_count() == told.height
+    assert min(shown["time"].min(), used["time"].min()) > START
+    workspace = load_workspace(report.folder)
+    assert workspace.embedding.actions == {"have": "apps"}
+    assert workspace.embedding.recency == 36_500 * 86_400_000

@@ -1,6 +1,12 @@
 """The three MovieLens layouts."""
 
+import json
+
+import polars as pl
+import pytest
+
 from plait.config import load_workspace
+from plait.errors import DataError
 
 
 def test_1m_ratings_become_exposures_and_behaviours(importing, table, ml1m):
@@ -18,6 +24,27 @@ def test_1m_ratings_become_exposures_and_behaviours(importing, table, ml1m):
         (978_302_109_000, 1, 20, "rate", 3.0, "movies", 2),
         (978_301_968_000, 2, 10, "rate", 4.0, "movies", 3),
     ]
+
+
+def test_1m_as_in_tables_of_click_models(importing, table, ml1m):
+    report = importing("movielens-1m", ml1m, protocol="ctr", split="global_time")
+
+    assert table(report, "exposures")["exposure_id"].to_list() == [1, 3], "line 2 has three stars"
+    split = load_workspace(report.folder).split
+    assert (split.kind, split.valid, split.test) == ("global_time", 0.1, 0.1)
+
+
+def test_1m_without_users_whose_times_were_filled_in(importing, table, ml1m, tmp_path):
+    """Of the three lines only the second, of user 1, has its own time."""
+    flags = tmp_path / "flags.parquet"
+    pl.DataFrame({"exact": [False, True, False]}).write_parquet(flags)
+    report = importing("movielens-1m", ml1m, exact_times=str(flags))
+
+    assert table(report, "exposures")["exposure_id"].to_list() == [1, 2]
+    assert json.loads((report.folder / "import.json").read_text())["options"]["exact_times"] == "flags.parquet"
+    pl.DataFrame({"exact": [True, True]}).write_parquet(flags)
+    with pytest.raises(DataError, match="found 2 flags"):
+        importing("movielens-1m", ml1m, replace=True, exact_times=str(flags))
 
 
 def test_1m_films_and_people(importing, table, ml1m):

@@ -19,6 +19,7 @@ ITEM_FIELDS = random_item_fields(SPEC)
 SIZES = {
     "popularity": {},
     "lr": {},
+    "tabular": {"wide": True, "fm": True, "cross_layers": 2, "attention_layers": 2, "hidden": [16]},
     "dnn": {"attention": {"events": 5, "hidden": 8}, "hidden": [16], "cross_rank": 4},
     "hstu": {
         "attention": {"events": 5, "hidden": 8},

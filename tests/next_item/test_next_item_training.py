@@ -165,7 +165,7 @@ def test_train_evaluate_and_load(root):
         assert torch.equal(weight, loaded.state_dict()[name])
     valid = evaluate_next_item(project, "hstu-next-time", split=Split.VALID, bootstrap=0)
     assert registered.manifest.metrics["hr@10"] == valid.metrics["hr@10"].value
-    with pytest.raises(ArtifactError, match="is a next-item model, expected a ranker"):
+    with pytest.raises(ArtifactError, match="is of family 'next-item', expected a ranker"):
         load_model(registered)
     with pytest.raises(ArtifactError, match="holds out no train items"):
         evaluate_next_item(project, "hstu-next-time", split=Split.TRAIN, bootstrap=0)
@@ -197,10 +197,13 @@ def test_the_table(root, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     content = json.loads((tmp_path / "benchmarks" / "results" / "table.json").read_text())
     assert content["seeds"] == [1, 2]
-    metric = content["metrics"]["hstu-next.toml hr@10"]
+    metric = content["metrics"]["hstu_no_time.hr10"]
     assert metric["low"] <= metric["value"] <= metric["high"]
-    assert "sasrec-next.toml exact times ndcg@10" in content["metrics"]
-    assert content["metrics"]["hstu-next.toml seeds"]["value"] == 2
+    assert "sasrec.exact_clock.ndcg10" in content["metrics"]
+    assert content["metrics"]["hstu_no_time.seeds"]["value"] == 2
+    validation = {row: content["metrics"][f"{row}.validation.ndcg10"]["value"] for row in ("hstu_no_time", "sasrec")}
+    best = max(validation, key=validation.get)
+    assert content["metrics"]["best.hr200"] == content["metrics"][f"{best}.hr200"]
     more = ["--seeds", "1", "--seeds", "3", "--no-train"]
     result = CliRunner().invoke(register_commands(), [*arguments, *more])
     assert result.exit_code == 0, result.output

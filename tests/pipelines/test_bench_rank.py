@@ -33,7 +33,10 @@ def test_every_cell_is_measured(monkeypatch):
     cells = [f"{way}_l{events}_k{k}" for way in ("recompute", "head", "mfalcon") for events in (10, 20) for k in (3, 4)]
     cells += [f"{way}_l{events}" for way in ("append", "restart") for events in (10, 20)]
     cells += ["head_k3", "head_k4", "head_k1000"]
-    assert set(measured.metrics) == {f"{cell}.p{p}_ms" for cell in cells for p in (50, 99)}
+    bars = {"head_p99_ms_k1000", "append_p99_ms_l20", "state_max_abs_diff"}
+    assert set(measured.metrics) == {f"{cell}.p{p}_ms" for cell in cells for p in (50, 99)} | bars
+    assert measured.metrics["head_p99_ms_k1000"] == measured.metrics["head_k1000.p99_ms"]
+    assert 0 <= measured.metrics.pop("state_max_abs_diff").value < 1e-5
     assert all(metric.low <= metric.value and np.isfinite(metric.value) for metric in measured.metrics.values())
     assert measured.notes[-1] == "none here"
     assert torch.get_num_threads() == threads

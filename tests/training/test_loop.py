@@ -214,14 +214,24 @@ def test_tensorboard_gets_curves(tmp_path):
 def test_recipes_all_load():
     names = recipe_names()
     assert [name for name in names if "-next" not in name] == [
+        "autoint",
+        "ctrl-autoint",
+        "ctrl-autoint-align",
+        "ctrl-dcnv2",
+        "ctrl-dcnv2-align",
+        "ctrl-dnn",
+        "ctrl-dnn-align",
+        "dcnv2",
+        "deepfm",
         "dnn",
         "dnn-small",
         "hstu",
         "hstu-small",
         "lr",
         "popularity",
+        "wide-deep",
     ]
-    assert len(names) == 6 + 14
+    assert len(names) == 16 + 14
     for name in names:
         chosen = load_recipe_by_name(name, Path())
         again = parse_recipe(json.loads(json.dumps(chosen.to_dict())), name)

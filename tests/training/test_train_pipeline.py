@@ -1,5 +1,8 @@
 """`plait train` from raw tables to a registered model, on a small made-up workspace."""
 
+import json
+import shutil
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,11 +14,14 @@ from plait.errors import ArtifactError, ConfigError
 from plait.features.dataset import EncodedDataset
 from plait.models.batch import Batch
 from plait.models.loading import load_model, load_spec
+from plait.pipelines.bench_ctrl import CtrlOptions, measure_ctrl
+from plait.pipelines.embed import build_embeddings
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import open_project
 from plait.pipelines.train import train_model
 from plait.registry import Registry
 from plait.schema import Split
+from plait.testing.encoders import HashedWords
 
 WORKSPACE = """
 name = "small shop"
@@ -97,6 +103,52 @@ def test_a_run_is_trained_once_and_registered(root):
     third = train_model(project, "dnn-small", overrides={"training": {"epochs": 1}}, resume=False)
     assert not third.reused
     assert third.result.curve == other.result.curve
+
+
+@pytest.fixture
+def embedded(root, monkeypatch):
+    """The shop with text vectors of a made-up encoder."""
+    for module in ("plait.pipelines.embed", "plait.pipelines.sample_texts"):
+        monkeypatch.setattr(f"{module}.open_encoder", lambda *_: HashedWords())
+    project = open_project(root)
+    build_embeddings(project)
+    return project
+
+
+def test_what_ctrl_leaves_behind_is_the_backbone(embedded):
+    """Same tensors, same bytes, same specification; and nothing of the text tower."""
+    once = {"training": {"epochs": 1, "tensorboard": False}}
+    trained = [train_model(embedded, recipe, overrides=once) for recipe in ("autoint", "ctrl-autoint")]
+    registry = Registry(embedded.hidden / "registry")
+    plain, aligned = (registry.resolve(one.reference) for one in trained)
+    assert plain.file("model.safetensors").stat().st_size == aligned.file("model.safetensors").stat().st_size
+    shapes = [{name: (each.shape, each.dtype) for name, each in one.model.state_dict().items()} for one in trained]
+    assert shapes[0] == shapes[1]
+    assert not [name for name in shapes[1] if "text" in name or "align" in name]
+    assert plain.file("spec.json").read_bytes() == aligned.file("spec.json").read_bytes()
+    described = [json.loads(one.file("model.json").read_text()) for one in (plain, aligned)]
+    assert described[0]["model"] == described[1]["model"]
+    assert type(load_model(aligned)) is type(load_model(plain))
+    stage_one = train_model(embedded, "ctrl-autoint-align")
+    with pytest.raises(ArtifactError, match="family 'ctrl'"):
+        load_model(registry.resolve(stage_one.reference))
+
+
+def test_alignment_without_texts_says_what_to_run(root, tmp_path):
+    shutil.copytree(root, tmp_path / "bare", ignore=shutil.ignore_patterns(".plait"))
+    with pytest.raises(ArtifactError, match="plait embed"):
+        train_model(open_project(tmp_path / "bare"), "ctrl-dcnv2")
+
+
+def test_the_table_of_ctrl(embedded):
+    options = CtrlOptions(recipes=("autoint", "ctrl-autoint"), seeds=(1,), bootstrap=40, requests=0, write=False)
+    metrics, path = measure_ctrl(embedded, options)
+    assert path is None
+    gain = metrics["ctrl_autoint.auc"].value - metrics["autoint.auc"].value
+    assert metrics["ctrl_autoint.gain"].value == pytest.approx(gain)
+    assert metrics["ctrl_autoint.bytes"] == metrics["autoint.bytes"]
+    warm = [name for name in metrics if name.endswith("warm_items")]
+    assert warm == ["autoint.auc.warm_items", "ctrl_autoint.auc.warm_items", "ctrl_autoint.gain.warm_items"]
 
 
 @pytest.mark.parametrize("family", ["popularity", "lr", "dnn-small", "hstu-small"])

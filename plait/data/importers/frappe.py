@@ -4,7 +4,16 @@ import numpy as np
 import polars as pl
 from pydantic import Field as Limits
 
-from plait.config import ObjectiveSettings, ScenarioSettings, Settings, SplitSettings, TableSettings, Workspace
+from plait.config import (
+    EmbeddingSettings,
+    EncoderSettings,
+    ObjectiveSettings,
+    ScenarioSettings,
+    Settings,
+    SplitSettings,
+    TableSettings,
+    Workspace,
+)
 from plait.data.importers.clock import ORDINAL_NOTE, ordinal_time
 from plait.data.importers.contract import Draft, Importer
 from plait.data.importers.lines import LINE, Field, Layout, read_whole
@@ -16,7 +25,7 @@ from plait.schema import Meaning, TableName
 from plait.seeding import generator
 
 SCENARIO = "phone"
-USE = "use"
+USE, HAVE = "use", "have"
 CONTEXT = {
     "daytime": "daytime",
     "weekday": "day_of_week",
@@ -67,7 +76,10 @@ class FrappeOptions(Settings):
     negatives: int = Limits(2, ge=0, le=100)
     """How many apps that the user never used are shown beside each used one, in the same context."""
     seed: int = 7
-    """Seed of the sampled negatives and of the order of each user's apps."""
+    """Seed of the sampled negatives, of the order of each user's apps and of the apps told in texts."""
+    told: float = Limits(0.0, ge=0, lt=1)
+    """Share of the apps that are never shown: that a user used them is told as action `have`, before all exposures. A
+    text about these alone cannot give a label away."""
 
 
 def run(source: Source, writer: WorkspaceWriter, options: FrappeOptions) -> Draft:
@@ -78,24 +90,41 @@ def run(source: Source, writer: WorkspaceWriter, options: FrappeOptions) -> Draf
     writer.append(TableName.USERS, log[C.USER_ID].unique().sort().to_frame())
     items = _item_table(log, apps)
     writer.append(TableName.ITEMS, items)
-    pairs = _ordered_pairs(log, items[C.ITEM_ID], options)
-    used = log.join(pairs, on=(C.USER_ID, C.ITEM_ID), how="left", maintain_order="left")
+    told = _told_apps(items[C.ITEM_ID], options)
+    shown = items[C.ITEM_ID].filter(~items[C.ITEM_ID].is_in(told.implode()))
+    if options.told:
+        pairs = _of_apps(log, told).group_by(C.USER_ID, C.ITEM_ID).agg(pl.col("cnt").sum(), pl.col(LINE).first())
+        writer.append(TableName.BEHAVIOURS, _behaviours(pairs.sort(C.USER_ID, C.ITEM_ID).with_columns(step=0), HAVE))
+    log = _of_apps(log, shown)
+    used = log.join(_ordered_pairs(log, shown, options), on=(C.USER_ID, C.ITEM_ID), how="left", maintain_order="left")
     writer.append(TableName.EXPOSURES, _exposures(used.with_columns(pl.col(LINE).alias(C.EXPOSURE_ID)), sampled=0))
     if options.negatives:
-        writer.append(TableName.EXPOSURES, _exposures(_negatives(used, items[C.ITEM_ID]), sampled=1))
-    writer.append(
-        TableName.BEHAVIOURS,
-        used.select(
-            ordinal_time(pl.col("step")).alias(C.TIME),
-            C.USER_ID,
-            C.ITEM_ID,
-            pl.lit(USE).alias(C.ACTION),
-            pl.col("cnt").cast(pl.Float64).alias(C.VALUE),
-            pl.lit(SCENARIO).alias(C.SCENARIO),
-            pl.col(LINE).alias(C.EXPOSURE_ID),
-        ),
-    )
+        writer.append(TableName.EXPOSURES, _exposures(_negatives(used, shown), sampled=1))
+    writer.append(TableName.BEHAVIOURS, _behaviours(used, USE))
     return _draft(options)
+
+
+def _told_apps(items: pl.Series, options: FrappeOptions) -> pl.Series:
+    """The apps that are only told of."""
+    drawn = generator(options.seed, "frappe", "told").random(len(items)) < options.told
+    return items.filter(pl.Series(drawn))
+
+
+def _of_apps(log: pl.DataFrame, apps: pl.Series) -> pl.DataFrame:
+    return log.filter(pl.col(C.ITEM_ID).is_in(apps.implode()))
+
+
+def _behaviours(rows: pl.DataFrame, action: str) -> pl.DataFrame:
+    """Every row as a behaviour at its step; a use belongs to the exposure of its row."""
+    return rows.select(
+        ordinal_time(pl.col("step")).alias(C.TIME),
+        C.USER_ID,
+        C.ITEM_ID,
+        pl.lit(action).alias(C.ACTION),
+        pl.col("cnt").cast(pl.Float64).alias(C.VALUE),
+        pl.lit(SCENARIO).alias(C.SCENARIO),
+        (pl.col(LINE) if action == USE else pl.lit(None, dtype=pl.Int64)).alias(C.EXPOSURE_ID),
+    )
 
 
 def _meta_schema() -> dict[str, type[pl.DataType]]:
@@ -112,7 +141,7 @@ def _ordered_pairs(log: pl.DataFrame, items: pl.Series, options: FrappeOptions) 
     drawn = draw_negatives(users, codes, len(items), options.negatives, stream)
     return pairs.with_columns(
         pl.Series("step", order), pl.Series("negatives", drawn).cast(pl.List(pl.Int64))
-    ).with_columns(pl.col("step").rank("ordinal").over(C.USER_ID) - 1)
+    ).with_columns(pl.col("step").rank("ordinal").over(C.USER_ID) - (0 if options.told else 1))
 
 
 def _exposures(rows: pl.DataFrame, sampled: int) -> pl.DataFrame:
@@ -175,9 +204,15 @@ def _draft(options: FrappeOptions) -> Draft:
         scenarios=[ScenarioSettings(name=SCENARIO, app="Frappe")],
         objectives=[ObjectiveSettings(name="used", action=USE, attribution="exposure_id", window=0, value=1.0)],
         split=SplitSettings(kind="per_user_time"),
+        embedding=_TOLD_IN_TEXTS if options.told else EmbeddingSettings(),
     )
     return Draft(workspace, _HEADER.format(negatives=options.negatives, seed=options.seed), _COMMENTS)
 
+
+_TOLD_IN_TEXTS = EmbeddingSettings(
+    encoder=EncoderSettings(kind="minilm"), language="en", actions={HAVE: "apps"}, items=20, recency="36500d"
+)
+"""Users told by the apps that are never shown, whatever the ordinal clock says."""
 
 _HEADER = (
     "frappe: app usage in context, imported by `plait data import frappe`.\n\n"

@@ -1,13 +1,19 @@
 """MovieLens-1M in its official layout: `::` separated, Latin-1."""
 
-import polars as pl
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
-from plait.config import Settings
+import polars as pl
+from pydantic import field_serializer
+
+from plait.config import EmbeddingSettings, EncoderSettings, ModelSettings, Settings, SplitSettings
 from plait.data.importers import movielens
 from plait.data.importers.contract import Draft, Importer
-from plait.data.importers.lines import Field, Layout, read_blocks, read_whole
+from plait.data.importers.lines import LINE, Field, Layout, read_blocks, read_whole
 from plait.data.importers.source import Source
 from plait.data.importers.writing import WorkspaceWriter
+from plait.errors import DataError
 from plait.schema import Columns as C
 from plait.schema import Meaning, TableName
 
@@ -36,6 +42,24 @@ OCCUPATIONS = (
     "writer",
 )
 
+_UNDECIDED = 3.0
+"""Stars that say neither liked nor disliked."""
+
+_CLICK_MODELS = ("wide-deep", "deepfm", "dcnv2", "autoint", "ctrl-autoint", "ctrl-dcnv2")
+_PROFILE_AND_FILM = {"model": {"inputs": ["user", "item"]}}
+_MODELS = {
+    name: ModelSettings(recipe=name, overrides=_PROFILE_AND_FILM)
+    for name in (*_CLICK_MODELS, "ctrl-autoint-align", "ctrl-dcnv2-align")
+}
+"""Published tables give models ids, profile and film, no clock and no counts."""
+_EMBEDDING = EmbeddingSettings(
+    encoder=EncoderSettings(kind="minilm", max_tokens=128),
+    language="en",
+    every=3_600_000,
+    recency=3_660 * 86_400_000,
+)
+"""Most people rated within one day, so their texts are made by the hour; what they rated long ago still counts."""
+
 _RATINGS = movielens.ratings_layout("::")
 _FILMS = Layout(
     (Field(C.ITEM_ID, "integer", required=True), Field("title", required=True), Field("genres")),
@@ -55,14 +79,36 @@ _USERS = Layout(
 )
 
 
-def run(source: Source, writer: WorkspaceWriter, _: Settings) -> Draft:
+class MovieLensOptions(Settings):
+    """What can be chosen for MovieLens-1M; together, the protocols of published tables."""
+
+    protocol: Literal["plait", "ctr"] = "plait"
+    """`ctr`: as in tables of click models, ratings of 3 stars are left out (more is liked, less is not) and train,
+    validation and test are 8:1:1. `plait`: all ratings, 7:1:2."""
+    split: Literal["per_user_time", "global_time"] = "per_user_time"
+    """What the shares are counted on."""
+    exact_times: Path | None = None
+    """Parquet, one column of flags, a flag per line of `ratings.dat`: is its time the log's own? Users without any
+    such time are left out: what a split by global time needs on a copy whose times were filled in."""
+
+    @field_serializer("exact_times")
+    def _name_only(self, path: Path | None) -> str | None:
+        """In the manifest stand no paths."""
+        return path.name if path is not None else None
+
+
+def run(source: Source, writer: WorkspaceWriter, options: MovieLensOptions) -> Draft:
     """Read the download, write the tables."""
     ratings, films, users = source.find("ratings.dat"), source.find("movies.dat"), source.find("users.dat")
     writer.append(TableName.ITEMS, movielens.item_table(read_whole(films, _FILMS, writer)))
     writer.append(TableName.USERS, _user_table(read_whole(users, _USERS, writer)))
-    for block in read_blocks(ratings, _RATINGS, writer):
-        movielens.write_ratings(writer, block)
-    return movielens.draft(
+    blocks = list(read_blocks(ratings, _RATINGS, writer))
+    kept = pl.lit(value=True) if options.protocol == "plait" else pl.col("rating") != _UNDECIDED
+    if options.exact_times is not None:
+        kept &= pl.col(C.USER_ID).is_in(_timed_users(pl.concat(blocks), options.exact_times).implode())
+    for block in blocks:
+        movielens.write_ratings(writer, block.filter(kept))
+    draft = movielens.draft(
         "movielens-1m",
         user_columns=dict.fromkeys(("gender", "age", "occupation", "zip_prefix"), Meaning.CATEGORY),
         edges=movielens.WHOLE_STAR_EDGES,
@@ -72,6 +118,26 @@ def run(source: Source, writer: WorkspaceWriter, _: Settings) -> Draft:
             "tables.users.columns.zip_prefix": "first three characters of the ZIP code: a sectional centre",
         },
     )
+
+    share = 0.1 if options.protocol == "ctr" else SplitSettings().test
+    changes: dict[str, Any] = {"split": SplitSettings(kind=options.split, test=share)}
+    if options.protocol == "ctr":
+        changes |= {"models": _MODELS, "embedding": _EMBEDDING}
+    return replace(draft, workspace=draft.workspace.model_copy(update=changes))
+
+
+def _timed_users(ratings: pl.DataFrame, exact_times: Path) -> pl.Series:
+    """Users with at least one time of the log's own."""
+    flags = pl.read_parquet(exact_times)
+    if flags.width != 1 or flags.dtypes != [pl.Boolean]:
+        raise DataError(f"{exact_times}: found columns {flags.schema}, expected one column of flags")
+    lines_N = ratings[LINE].to_numpy()
+    if lines_N.max(initial=0) > flags.height:
+        raise DataError(
+            f"{exact_times}: found {flags.height:,} flags, expected one for each line of ratings.dat, which has "
+            f"{lines_N.max():,} or more"
+        )
+    return ratings.filter(flags.to_series().to_numpy()[lines_N - 1])[C.USER_ID].unique().sort()
 
 
 def _user_table(users: pl.DataFrame) -> pl.DataFrame:
@@ -89,4 +155,5 @@ IMPORTER = Importer(
     summary="MovieLens-1M: a million star ratings with user profiles.",
     files=("ratings.dat", "movies.dat", "users.dat"),
     run=run,
+    options=MovieLensOptions,
 )

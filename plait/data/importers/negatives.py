@@ -24,8 +24,8 @@ def draw_negatives(
         Item codes [P, each].
     """
     drawn = np.full((len(users_P), each), -1, dtype=np.int64)
-    starts = np.flatnonzero(np.r_[True, users_P[1:] != users_P[:-1]]) if len(users_P) else np.empty(0, np.int64)
-    for start, end in zip(starts, np.r_[starts[1:], len(users_P)], strict=True):
+    starts = np.flatnonzero(np.diff(users_P, prepend=-1))
+    for start, end in zip(starts, np.append(starts, len(users_P))[1:], strict=True):
         chosen = np.unique(items_P[start:end])
         wanted = min((end - start) * each, item_count - len(chosen))
         ranks = stream.choice(item_count - len(chosen), size=wanted, replace=False)

@@ -101,6 +101,15 @@ def _fill_bias(bias, at, row, start, tile, count, rows):
 
 
 @njit(nogil=True, cache=True, fastmath=True)
+def _sum(numbers, first, last):
+    """In any order, so that vectors may do it."""
+    total = np.float32(0)
+    for j in range(first, last):
+        total += numbers[j]
+    return total
+
+
+@njit(nogil=True, cache=True)
 def _add_bias_gradient(slope, at, row, start, tile, count, rows, distance_P, time_Z):
     """The gradient of what `_fill_bias` filled in, added to those of the two tables."""
     if len(rows.time_Z):
@@ -108,10 +117,9 @@ def _add_bias_gradient(slope, at, row, start, tile, count, rows, distance_P, tim
         while column < tile + count:
             end = min(np.int64(rows.run_end_R[here]), tile + count)
             if end > column:
-                total = np.float32(0)
-                for j in range(at + column - tile, at + end - tile):
-                    total += slope[j]
-                time_Z[rows.run_bucket_R[here]] += total
+                # Only `_sum` may add in another order. With this line in it too, a kernel just compiled and the same
+                # one from the cache differed in the last bit, so that training did not repeat.
+                time_Z[rows.run_bucket_R[here]] += _sum(slope, at + column - tile, at + end - tile)
                 column = end
             here += 1
     if len(rows.distance_P):

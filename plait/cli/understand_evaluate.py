@@ -1,0 +1,54 @@
+"""`plait understand evaluate`: labels against a person's."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from plait.cli.understand import understand
+
+
+def register(app: typer.Typer) -> None:
+    """The command stands in `plait understand`, which `app` has already or gets later."""
+
+
+@understand.command("evaluate")
+def evaluate(
+    data: Annotated[Literal["fashion", "kuairec", "iflytek"], typer.Option(help="Which labelled data.")],
+    data_folder: Annotated[
+        Path, typer.Option(envvar="PLAIT_DATA", help="Folder that holds fashion/, kuairec/, iflytek/.")
+    ],
+    cache: Annotated[Path, typer.Option(help="Keeps vectors and features.")] = Path(".plait/understand"),
+    examples: Annotated[int, typer.Option(help="Hand labels of each leaf, at most.", min=1)] = 8,
+    draws: Annotated[int, typer.Option(help="Draws of the examples.", min=1)] = 5,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    write: Annotated[bool, typer.Option(help="Write benchmarks/results/understand_<data>.json.")] = True,
+) -> None:
+    """Measure labelling against hand labels: per level accuracy, macro-F1, calibration, coverage at 95 % precision.
+
+    Without labels and with a few; on fashion also without label words, and on pictures only. A run learns nothing from
+    the test rows: neither examples, nor shares, nor calibration.
+
+    Example: plait understand evaluate --data iflytek --data-folder ~/data
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from plait.pipelines.understand_evaluate import EvaluationOptions, evaluate_labels
+
+    found = evaluate_labels(EvaluationOptions(data, data_folder, cache, examples, draws, seed, write))
+    out = Console(highlight=False)
+    table = Table("measure", box=None)
+    for heading in ("value", "low", "high"):
+        table.add_column(heading, justify="right")
+    for name, metric in found.metrics.items():
+        bounds = ("" if bound is None else f"{bound:.4f}" for bound in (metric.low, metric.high))
+        table.add_row(name, f"{metric.value:.4f}", *bounds)
+    out.print(table)
+    for setting in found.settings:
+        out.print(f"[bold]{setting.name}[/]: commonest mistakes (true, answered, rows)")
+        for true, said, count in setting.confusions[:10]:
+            out.print(f"  {escape(true)} | {escape(said)} | {count}")
+    if found.path is not None:
+        out.print(f"[green]Result:[/] {escape(str(found.path))}", soft_wrap=True)

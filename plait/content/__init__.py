@@ -1,0 +1,1 @@
+"""Content understanding: what is in a creative, by a workflow of pretrained models."""

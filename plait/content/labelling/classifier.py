@@ -1,0 +1,174 @@
+"""The light classifier: evidence of the labels themselves, a few examples, and rows that nobody has labelled.
+
+Without examples, the evidence (label words, likeness, tags) is read as logits; the shares of the labels among the
+unlabelled rows are estimated, and a regression on all features learns the resulting soft answers ("pseudo-labels"),
+which carries what the text gives away over to pictures and words that no label names. Examples join that regression
+with a greater weight.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from plait.content.labelling.calibration import temperature_of
+from plait.content.labelling.linear import Floats, SoftmaxModel, fit_softmax, shares_without_labels, softmax
+from plait.content.taxonomy import Taxonomy
+
+Rows = NDArray[np.int64]
+
+
+class ClassifierSettings(BaseModel):
+    """Settings of the light classifier."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    penalty: float = 1 / 3
+    """Of the weights, divided by the number of rows that it learns from."""
+    rounds: int = 2
+    """How often it learns from its own answers on unlabelled rows."""
+    pseudo_weight: float = 0.3
+    """What an unlabelled row counts, beside 1 of an example."""
+    evidence_weight: float = 0.25
+    """What the labels' own evidence counts beside what was learnt."""
+    share_iterations: int = 100
+    """Steps towards the labels' shares among unlabelled rows; few where answers are unsure and rows per label few."""
+    most_unlabelled: int = 4_000
+    """Unlabelled rows that it learns from, at most, evenly spread."""
+    folds: int = 4
+    """Parts of the examples that are held out in turn for calibration."""
+
+
+TEXT_ONLY = ClassifierSettings(penalty=3.0, rounds=0, evidence_weight=0.1, share_iterations=3)
+"""For texts without pictures, where answers are too unsure to learn from; found on training rows of iFlytek."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of N creatives without any label."""
+
+    feature_ND: Floats
+    evidence_NC: Floats
+    """Logits from the labels' own words and likeness."""
+
+    def rows(self, chosen: Rows) -> "Seen":
+        return Seen(self.feature_ND[chosen], self.evidence_NC[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class LightClassifier:
+    """What was learnt."""
+
+    model: SoftmaxModel | None
+    """None: the evidence alone."""
+    offset_C: Floats
+    """Logits of the shares that unlabelled rows show."""
+    evidence_weight: float
+    temperature: float = 1.0
+
+    def logits(self, seen: Seen) -> Floats:
+        """Before the temperature."""
+        learnt_NC = self.model.logits(seen.feature_ND) if self.model is not None else np.float32(0)
+        result: Floats = learnt_NC + np.float32(self.evidence_weight) * seen.evidence_NC + self.offset_C
+        return result
+
+    def probabilities(self, seen: Seen) -> Floats:
+        """Calibrated probabilities [N, C]."""
+        return softmax(self.logits(seen) / np.float32(self.temperature))
+
+
+def teach(
+    unlabelled: Seen, examples: Seen, label_N: Rows, taxonomy: Taxonomy, settings: ClassifierSettings
+) -> LightClassifier:
+    """A classifier from examples (possibly none) and unlabelled rows.
+
+    Confidence is calibrated on examples held out in turn from a classifier taught by the rest. Without examples there
+    is nothing to hold out: the temperature stays 1.
+
+    Args:
+        unlabelled: rows to learn shares and pseudo-labels from; never those that it is tested on.
+        examples: the few.
+        label_N: their leaves.
+        taxonomy: the labels.
+        settings: how.
+    """
+    every = max(1, -(-len(unlabelled.evidence_NC) // settings.most_unlabelled))
+    unlabelled = unlabelled.rows(np.arange(0, len(unlabelled.evidence_NC), every))
+    whole = _learn(unlabelled, examples, label_N, settings)
+    if len(label_N) < 2 * len(taxonomy.nodes(1)):
+        return whole
+    logits_NC = np.empty_like(examples.evidence_NC)
+    fold_N = _folds(label_N, settings.folds)
+    for fold in range(settings.folds):
+        held, kept = np.flatnonzero(fold_N == fold), np.flatnonzero(fold_N != fold)
+        part = _learn(unlabelled, examples.rows(kept), label_N[kept], settings.model_copy(update={"rounds": 0}))
+        logits_NC[held] = part.logits(examples.rows(held))
+    counts = np.bincount(label_N, minlength=len(taxonomy.leaves))
+    natural_C = whole.probabilities(unlabelled).mean(axis=0) + np.float32(1e-6)
+    weight_N = (natural_C[label_N] / counts[label_N]).astype(np.float32)
+    taught_N = counts[label_N] > 1
+    return LightClassifier(
+        whole.model,
+        whole.offset_C,
+        whole.evidence_weight,
+        temperature_of(logits_NC[taught_N], label_N[taught_N], weight_N[taught_N]),
+    )
+
+
+def _learn(unlabelled: Seen, examples: Seen, label_N: Rows, settings: ClassifierSettings) -> LightClassifier:
+    classes = unlabelled.evidence_NC.shape[1]
+    alike_C = np.full(classes, 1 / classes, np.float32)
+    target_NC = np.eye(classes, dtype=np.float32)[label_N]
+    if len(label_N):
+        weight = settings.evidence_weight
+        model = fit_softmax(
+            examples.feature_ND,
+            target_NC,
+            np.ones(len(label_N), np.float32),
+            penalty=settings.penalty / len(label_N),
+        )
+        first = LightClassifier(model, np.zeros(classes, np.float32), weight)
+    else:
+        first = LightClassifier(None, np.zeros(classes, np.float32), 1.0)
+    share_C = shares_without_labels(softmax(first.logits(unlabelled)), alike_C, settings.share_iterations)
+    shares_C = np.log(share_C * classes)
+    found = LightClassifier(first.model, shares_C, first.evidence_weight)
+    for _ in range(settings.rounds):
+        found = _from_own_answers(found, unlabelled, examples, target_NC, settings)
+    return found
+
+
+def _from_own_answers(
+    before: LightClassifier, unlabelled: Seen, examples: Seen, target_NC: Floats, settings: ClassifierSettings
+) -> LightClassifier:
+    """Learn again, from the examples and from one's own sharpened answers; the shares are in the answers now."""
+    sharp_MC = np.square(softmax(before.logits(unlabelled)))
+    sharp_MC /= sharp_MC.sum(axis=1, keepdims=True)
+    weight = np.repeat(np.array([1.0, settings.pseudo_weight], np.float32), [len(target_NC), len(sharp_MC)])
+    model = fit_softmax(
+        np.concatenate([examples.feature_ND, unlabelled.feature_ND]),
+        np.concatenate([target_NC, sharp_MC.astype(np.float32)]),
+        weight,
+        penalty=settings.penalty * 5 / len(weight),
+        iterations=25,
+    )
+    return LightClassifier(model, np.zeros_like(before.offset_C), settings.evidence_weight)
+
+
+def _folds(label_N: Rows, folds: int) -> Rows:
+    """Part of every example; a label's examples are spread over the parts."""
+    seen: dict[int, int] = {}
+    fold = []
+    for label in label_N.tolist():
+        fold.append((seen.setdefault(label, label)) % folds)
+        seen[label] += 1
+    return np.array(fold, np.int64)
+
+
+def draw_examples(label_N: Sequence[int] | Rows, pool_M: Rows, most: int, generator: np.random.Generator) -> Rows:
+    """Rows of the pool: at most `most` of every label, drawn at random."""
+    label = np.asarray(label_N)
+    chosen = [generator.permutation(pool_M[label[pool_M] == leaf])[:most] for leaf in np.unique(label[pool_M])]
+    return np.concatenate(chosen)

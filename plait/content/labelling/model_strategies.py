@@ -1,0 +1,167 @@
+"""Strategies that ask a language model: the whole path at once, level by level, among the nearest, by likelihood."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, create_model
+
+from plait.content.labelling.evidence import label_text, likeness
+from plait.content.labelling.linear import Floats
+from plait.content.labelling.strategy import Described, LabelAnswer, cut
+from plait.content.prompts import Prompt
+from plait.content.taxonomy import Path3, Taxonomy
+from plait.errors import PlaitError
+from plait.llm.encode import TextEncoder
+from plait.llm.generate import CODES, ChatModel, Tokens
+
+_NEAREST = 12
+
+
+@dataclass(frozen=True)
+class ModelStrategy:
+    """What all of them share: one answer per creative, a backend's failure is that creative's alone."""
+
+    model: ChatModel
+    prompt: Prompt
+    taxonomy: Taxonomy
+    threshold: float = 0.5
+    """Less sure levels are unknown."""
+
+    def label(self, creatives: Sequence[Described]) -> list[LabelAnswer]:
+        """See `Strategy`."""
+        return [self._attempt(creative) for creative in creatives]
+
+    def _attempt(self, creative: Described) -> LabelAnswer:
+        try:
+            return self.answer(creative)
+        except PlaitError as error:
+            return LabelAnswer((), (), (), failure=str(error))
+
+    def answer(self, creative: Described) -> LabelAnswer:
+        """The answer for one creative."""
+        raise NotImplementedError
+
+    def _names(self, options: Sequence[Path3]) -> list[str]:
+        named = {leaf.path: leaf.names(self.prompt.language) for leaf in self.taxonomy.leaves}
+        return [" > ".join(named.get(option, option)) for option in options]
+
+    def _said(self, best: Path3, confidence: Sequence[float], tokens: Tokens) -> LabelAnswer:
+        return LabelAnswer(cut(best, confidence, self.threshold), tuple(confidence), best, tokens.total)
+
+
+class OneShot(ModelStrategy):
+    """(a) The whole path at once, decoded under a schema that holds every path.
+
+    A decoded answer has no probability: its confidence is 1.
+    """
+
+    name = "one-shot"
+
+    def answer(self, creative: Described) -> LabelAnswer:
+        """See `ModelStrategy.answer`."""
+        paths = [leaf.path for leaf in self.taxonomy.leaves]
+        names = self._names(paths)
+        found = self.model.generate(self.prompt.messages(names, creative.text, "json"), _answer_kind(tuple(names)))
+        if found.value is None:
+            return LabelAnswer((), (), (), found.tokens.total, found.failure)
+        path = paths[names.index(str(found.value.label))]  # type: ignore[attr-defined]
+        return self._said(path, [1.0] * len(path), found.tokens)
+
+
+class ByLevel(ModelStrategy):
+    """(b) One level after the other, the options limited to the children of the level above, each by likelihood."""
+
+    name = "by-level"
+
+    def answer(self, creative: Described) -> LabelAnswer:
+        """See `ModelStrategy.answer`."""
+        path: Path3 = ()
+        confidence: list[float] = []
+        tokens = Tokens()
+        while children := self.taxonomy.children(path):
+            names = self.taxonomy.names_below(path, self.prompt.language)
+            shares, took = self._shares(names, creative.text)
+            tokens += took
+            chosen = int(np.argmax(shares))
+            path = (*path, children[chosen])
+            confidence.append((confidence[-1] if confidence else 1.0) * float(shares[chosen]))
+        return self._said(path, confidence, tokens)
+
+    def _shares(self, options: Sequence[str], text: str) -> tuple[Floats, Tokens]:
+        """Probabilities of any number of options: by heats of at most 26, whose winners meet."""
+        if len(options) == 1:
+            return np.ones(1, np.float32), Tokens()
+        heats = [range(start, min(start + len(CODES), len(options))) for start in range(0, len(options), len(CODES))]
+        total, tokens, shares = np.zeros(len(options), np.float32), Tokens(), []
+        for heat in heats:
+            found = self.model.choose(
+                self.prompt.messages([options[place] for place in heat], text, "letter"), len(heat)
+            )
+            if found.failure:
+                raise PlaitError(found.failure)
+            tokens += found.tokens
+            shares.append(np.array(found.probability_K, np.float32))
+        if len(heats) == 1:
+            return shares[0], tokens
+        winners = [heat[int(share.argmax())] for heat, share in zip(heats, shares, strict=True)]
+        final, took = self._shares([options[place] for place in winners], text)
+        for heat, share, weight in zip(heats, shares, final, strict=True):
+            total[heat.start : heat.stop] = share * weight
+        return total, tokens + took
+
+
+class ByLikelihood(ByLevel):
+    """(d) Every leaf scored at once by the likelihood of its letter, under a prompt whose state is kept."""
+
+    name = "likelihood"
+
+    def answer(self, creative: Described) -> LabelAnswer:
+        """See `ModelStrategy.answer`."""
+        return self._among(creative, [leaf.path for leaf in self.taxonomy.leaves])
+
+    def _among(self, creative: Described, paths: Sequence[Path3]) -> LabelAnswer:
+        shares, tokens = self._shares(self._names(paths), creative.text)
+        best = paths[int(np.argmax(shares))]
+        confidence = [
+            float(sum(share for path, share in zip(paths, shares, strict=True) if path[:level] == best[:level]))
+            for level in range(1, len(best) + 1)
+        ]
+        return self._said(best, confidence, tokens)
+
+
+@dataclass(frozen=True)
+class Retrieved(ByLikelihood):
+    """(c) The nearest labels by an encoder, then the likelihood of each of these few."""
+
+    encoder: TextEncoder | None = None
+    nearest: int = _NEAREST
+    name = "retrieve"
+
+    def label(self, creatives: Sequence[Described]) -> list[LabelAnswer]:
+        """See `Strategy`."""
+        if self.encoder is None:
+            raise PlaitError("strategy retrieve: found no encoder; give one")
+        leaves = self.taxonomy.leaves
+        label_CD = self.encoder.encode([label_text(leaf, self.prompt.language) for leaf in leaves])
+        like_NC = likeness(self.encoder.encode([creative.text for creative in creatives]), label_CD)
+        near_NK = np.sort(np.argsort(-like_NC, axis=1)[:, : self.nearest], axis=1)
+        return [
+            _guarded(lambda row=row, near=near: self._among(row, [leaves[place].path for place in near]))  # type: ignore[misc]
+            for row, near in zip(creatives, near_NK, strict=True)
+        ]
+
+
+def _guarded(answer: Callable[[], LabelAnswer]) -> LabelAnswer:
+    try:
+        return answer()
+    except PlaitError as error:
+        return LabelAnswer((), (), (), failure=str(error))
+
+
+def _answer_kind(names: tuple[str, ...]) -> type[BaseModel]:
+    """A model with the one field `label`, which is one of the names."""
+    members: Any = StrEnum("LabelName", {f"L{place}": name for place, name in enumerate(names)})  # type: ignore[misc]
+    return create_model("Answer", label=(members, ...))

@@ -1,0 +1,1 @@
+"""What pixels say: pure functions from an RGB picture to numbers and names."""

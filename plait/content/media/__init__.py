@@ -1,0 +1,1 @@
+"""Media files: opened once, probed, and looked at in a few frames, within limits."""

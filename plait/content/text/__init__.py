@@ -1,0 +1,1 @@
+"""What the copy says: its type and its key words."""

@@ -1,0 +1,1 @@
+"""Language models: what turns texts into vectors, and what writes."""

@@ -1,0 +1,96 @@
+"""`plait understand ask`: a language model's labels against a person's, on a sample of the test rows."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from plait.config.embedding import EncoderSettings
+from plait.content.labelling.model_strategies import ByLevel, ByLikelihood, ModelStrategy, OneShot, Retrieved
+from plait.content.labelling.strategy import Described, LabelAnswer
+from plait.content.prompts import load_prompt
+from plait.data.artifacts import ArtifactStore
+from plait.llm.answer_cache import AnswerCache
+from plait.llm.encoders import open_encoder
+from plait.llm.generate import ChatModel
+from plait.llm.llama_cpp import open_gguf
+from plait.llm.openai_endpoint import EndpointSettings, open_endpoint
+from plait.pipelines.labelled_creatives import DataName, LabelledCreatives, read_labelled
+from plait.seeding import generator
+
+StrategyName = Literal["one-shot", "by-level", "retrieve", "likelihood"]
+_PLAIN: dict[str, type[ModelStrategy]] = {"one-shot": OneShot, "by-level": ByLevel, "likelihood": ByLikelihood}
+
+
+@dataclass(frozen=True, slots=True)
+class AskOptions:
+    """What is asked."""
+
+    data: DataName
+    data_folder: Path
+    strategy: StrategyName
+    model: str
+    """A GGUF file, or the model's name at the endpoint."""
+    url: str | None = None
+    """An OpenAI-compatible endpoint; None for the GGUF file in this process."""
+    rows: int = 50
+    """Test rows, drawn at random."""
+    seed: int = 0
+    cache: Path = Path(".plait/understand")
+
+
+@dataclass(frozen=True, slots=True)
+class AskedLabels:
+    """What came out."""
+
+    rows: int
+    accuracy: tuple[float, ...]
+    """Share of all rows whose path is right down to each level; a failure is wrong."""
+    failures: int
+    tokens_per_creative: float
+    creatives_per_s: float
+
+
+def ask_labels(options: AskOptions) -> AskedLabels:
+    """Label a sample of the test rows without examples, and compare.
+
+    Raises:
+        DataError: the data is not there.
+        ConfigError: the model is not there.
+    """
+    data = read_labelled(options.data, options.data_folder, ArtifactStore(options.cache))
+    draw = generator(options.seed, "asked").permutation(data.test_M)[: options.rows]
+    creatives = [Described(str(row), data.texts[row]) for row in draw]
+    with AnswerCache(options.cache / "answers.sqlite") as cache:
+        strategy = _strategy(options, data, _model(options, cache))
+        start = time.perf_counter()
+        answers = strategy.label(creatives)
+        seconds = time.perf_counter() - start
+    return _compare(data, draw.tolist(), answers, seconds)
+
+
+def _compare(data: LabelledCreatives, rows: list[int], answers: list[LabelAnswer], seconds: float) -> AskedLabels:
+    truth = [data.taxonomy.leaves[data.label_N[row]].path for row in rows]
+    right = [
+        float(np.mean([said.best[:level] == path[:level] for said, path in zip(answers, truth, strict=True)]))
+        for level in range(1, data.taxonomy.depth + 1)
+    ]
+    tokens = sum(answer.tokens for answer in answers) / len(answers)
+    failures = sum(bool(answer.failure) for answer in answers)
+    return AskedLabels(len(rows), tuple(right), failures, tokens, len(rows) / seconds)
+
+
+def _model(options: AskOptions, cache: AnswerCache) -> ChatModel:
+    if options.url is None:
+        return open_gguf(Path(options.model).expanduser(), cache, context=4096)
+    return open_endpoint(EndpointSettings(url=options.url, model=options.model), cache)
+
+
+def _strategy(options: AskOptions, data: LabelledCreatives, model: ChatModel) -> ModelStrategy:
+    prompt = load_prompt("label", data.language)
+    if options.strategy == "retrieve":
+        encoder = open_encoder(EncoderSettings(kind="minilm" if data.language == "en" else "use"))
+        return Retrieved(model, prompt, data.taxonomy, encoder=encoder)
+    return _PLAIN[options.strategy](model, prompt, data.taxonomy)

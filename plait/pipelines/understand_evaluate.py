@@ -1,0 +1,230 @@
+"""`plait understand evaluate`: labels by the light classifier against a person's, without and with a few examples."""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plait.config.embedding import EncoderSettings
+from plait.content.labelling.classifier import (
+    TEXT_ONLY,
+    ClassifierSettings,
+    LightClassifier,
+    Seen,
+    draw_examples,
+    teach,
+)
+from plait.content.labelling.evidence import LabelWords, label_text, likeness, tag_likeness
+from plait.content.labelling.features import Block, TermWeights
+from plait.content.labelling.hierarchy import decide
+from plait.content.labelling.linear import Floats
+from plait.content.labelling.measures import LevelScores, confusions, score_level
+from plait.content.taxonomy import Taxonomy, normalised
+from plait.data.artifacts import ArtifactStore
+from plait.llm.encode import TextEncoder, encode_texts
+from plait.llm.encoders import open_encoder
+from plait.llm.vector_cache import VectorCache
+from plait.pipelines.labelled_creatives import DataName, LabelledCreatives, read_labelled
+from plait.pipelines.results import Metric, write_result
+from plait.seeding import generator
+
+_Result = TypeVar("_Result")
+Sight = Literal["both", "no_label_words", "image_only"]
+_WORDS, _LIKE, _TAGS = 8.0, 2.0, 1.0
+"""Logits of a label that is named, and of one standard deviation of likeness of the text and of the tags."""
+_BLOCK = 8.0
+_TEXT_BESIDE_PICTURES = 4.0
+"""A text's blocks count less where pictures say it too; found on rows of fashion's pool."""
+_READ = 300
+"""Characters of a text that encoders read: the beginning says what it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """What is measured."""
+
+    data: DataName
+    data_folder: Path
+    cache: Path = Path(".plait/understand")
+    """Vectors and features of the data sets are kept here."""
+    examples: int = 8
+    """Hand labels of each leaf, at most."""
+    draws: int = 5
+    seed: int = 0
+    write: bool = True
+
+
+@dataclass
+class Setting:
+    """Scores of one setting: a list of levels for each draw."""
+
+    name: str
+    scores: list[list[LevelScores]] = field(default_factory=list)
+    seconds: float = 0.0
+    answered: int = 0
+    confusions: list[tuple[str, str, int]] = field(default_factory=list)
+    """(true label, answered label, rows) of the last draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEvaluation:
+    """What came out."""
+
+    settings: list[Setting]
+    metrics: dict[str, Metric]
+    path: Path | None
+
+
+def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
+    """Measure labelling on one data set.
+
+    Raises:
+        DataError: the data is not there.
+        ConfigError: an encoder is not installed.
+    """
+    store = ArtifactStore(options.cache)
+    data = read_labelled(options.data, options.data_folder, store)
+    encoder = _encoder(data.language)
+    cache = VectorCache.of(options.cache / "vectors", encoder.name, encoder.version, encoder.width)
+    sights: list[Sight] = ["both", "no_label_words", "image_only"] if data.picture_ND is not None else ["both"]
+    settings = []
+    for sight in sights:
+        seen, seconds = _timed(lambda sight=sight: see(data, sight, encoder, cache))  # type: ignore[misc]
+        few = "few" if sight == "both" else f"few_{sight}"
+        if sight == "both":
+            settings.append(_measure(data, seen, Setting("zero"), options, most=0, seconds=seconds))
+        settings.append(_measure(data, seen, Setting(few), options, most=options.examples, seconds=seconds))
+    metrics = {key: metric for setting in settings for key, metric in _metrics(setting, data.taxonomy.depth).items()}
+    path = _write(options, data, settings, metrics) if options.write else None
+    return LabelEvaluation(settings, metrics, path)
+
+
+def see(data: LabelledCreatives, sight: Sight, encoder: TextEncoder, cache: VectorCache | None) -> Seen:
+    """Features and evidence of all rows; scales are those of the pool.
+
+    Args:
+        data: the rows.
+        sight: texts and pictures, texts without any word of a label and pictures, or pictures only.
+        encoder: of texts, labels and tags.
+        cache: of vectors.
+    """
+    blocks: list[Floats] = []
+    evidence_NC = np.zeros((len(data.texts), len(data.taxonomy.leaves)), np.float32)
+    label_CD = encode_texts(encoder, [label_text(label) for label in data.taxonomy.leaves], cache)
+    if data.picture_ND is not None and data.tag_NV is not None:
+        blocks.append(Block.fit(data.picture_ND[data.pool_M], _BLOCK, width=768, whitening=0.15)(data.picture_ND))
+        evidence_NC += _TAGS * _scaled(_tags(data.tag_NV, label_CD, encoder, cache), data.pool_M)
+    if sight != "image_only":
+        texts = data.texts if sight == "both" else without_label_words(data.texts, data.taxonomy)
+        vector_ND = encode_texts(encoder, [text[:_READ] for text in texts], cache)
+        named_NC = LabelWords(data.taxonomy)(texts)
+        terms = TermWeights.fit([texts[row] for row in data.pool_M])
+        weight = _BLOCK if data.picture_ND is None else _TEXT_BESIDE_PICTURES
+        vectors = Block.fit(vector_ND[data.pool_M], weight, width=vector_ND.shape[1], whitening=0.0)
+        blocks += [vectors(vector_ND), weight * terms(texts), _BLOCK * named_NC]
+        evidence_NC += _WORDS * named_NC + _LIKE * _scaled(likeness(vector_ND, label_CD), data.pool_M)
+    return Seen(np.concatenate(blocks, axis=1).astype(np.float32), evidence_NC.astype(np.float32))
+
+
+def without_label_words(texts: Sequence[str], taxonomy: Taxonomy) -> list[str]:
+    """Texts without any word that stands in any label's name at any level, singular or plural."""
+    words = {word for label in taxonomy.leaves for name in label.path for word in normalised(name).split()} - {"and"}
+    stems = {_stem(word) for word in words}
+    return [" ".join(word for word in normalised(text).split() if _stem(word) not in stems) for text in texts]
+
+
+def _stem(word: str) -> str:
+    return re.sub(r"(es|s|ies|y)$", "", word) if len(word) > 3 else word
+
+
+def _tags(tag_NV: Floats, label_CD: Floats, encoder: TextEncoder, cache: VectorCache | None) -> Floats:
+    from plait.content.vision.things import tag_names  # noqa: PLC0415 (the `content` extra)
+
+    return tag_likeness(tag_NV, encode_texts(encoder, tag_names(), cache), label_CD)
+
+
+def _scaled(evidence_NC: Floats, pool_M: NDArray[np.int64]) -> Floats:
+    result: Floats = evidence_NC / max(float(evidence_NC[pool_M].std()), 1e-9)
+    return result
+
+
+def _measure(
+    data: LabelledCreatives, seen: Seen, setting: Setting, options: EvaluationOptions, *, most: int, seconds: float
+) -> Setting:
+    test = seen.rows(data.test_M)
+    settings = TEXT_ONLY if data.picture_ND is None else ClassifierSettings()
+    for draw in range(options.draws if most else 1):
+        rows = np.zeros(0, np.int64)
+        if most:
+            rows = draw_examples(data.label_N, data.pool_M, most, generator(options.seed, "examples", draw))
+        unlabelled = seen.rows(np.setdiff1d(data.pool_M, rows))
+        classifier = teach(unlabelled, seen.rows(rows), data.label_N[rows], data.taxonomy, settings)
+        spent = _score(data, classifier, test, setting)
+        setting.seconds += spent + seconds * len(data.test_M) / len(data.texts)
+        setting.answered += len(data.test_M)
+    return setting
+
+
+def _score(data: LabelledCreatives, classifier: LightClassifier, test: Seen, setting: Setting) -> float:
+    """Add a draw's scores; returns the seconds that answering took."""
+    decision, seconds = _timed(lambda: decide(classifier.probabilities(test), data.taxonomy))
+    truth_N = data.label_N[data.test_M]
+    levels = []
+    for level in range(1, data.taxonomy.depth + 1):
+        true_N = np.array(data.taxonomy.node_of_leaf(level))[truth_N]
+        levels.append(score_level(true_N, decision.node_NL[:, level - 1], decision.confidence_NL[:, level - 1]))
+    nodes = [" > ".join(path) for path in data.taxonomy.nodes(data.taxonomy.depth)]
+    wrong = confusions(true_N, decision.leaf_N)
+    setting.scores.append(levels)
+    setting.confusions = [(nodes[true], nodes[said], count) for true, said, count in wrong]
+    return seconds
+
+
+def _metrics(setting: Setting, depth: int) -> dict[str, Metric]:
+    found: dict[str, Metric] = {}
+    for level in range(depth):
+        key = "acc" if depth == 1 else f"l{level + 1}"
+        names = {"": "accuracy", ".macro_f1": "macro_f1", ".ece": "ece", ".coverage_95": "coverage_95"}
+        for suffix, name in names.items():
+            values = [float(getattr(levels[level], name)) for levels in setting.scores]
+            many = len(values) > 1
+            low, high = (min(values), max(values)) if many else (None, None)
+            found[f"{setting.name}.{key}{suffix}"] = Metric(float(np.mean(values)), low, high, "fraction")
+    rate = setting.answered / max(setting.seconds, 1e-9)
+    found[f"{setting.name}.creatives_per_s"] = Metric(rate, unit="creatives/s")
+    found[f"{setting.name}.tokens_per_creative"] = Metric(0.0, unit="tokens")
+    return found
+
+
+def _write(
+    options: EvaluationOptions, data: LabelledCreatives, settings: Sequence[Setting], metrics: dict[str, Metric]
+) -> Path:
+    worst = "; ".join(f"{true} as {said}: {count}" for true, said, count in settings[-1].confusions[:5])
+    return write_result(
+        f"understand_{options.data}",
+        command=f"plait understand evaluate --data {options.data} --data-folder DATA",
+        data=f"{data.words}, {len(data.test_M):,} of them for the test; examples and unlabelled rows from the others",
+        seeds=[options.seed],
+        metrics=metrics,
+        notes=(
+            f"Light classifier, no language model. `few`: at most {options.examples} labels a leaf, mean and range "
+            f"over {options.draws} draws. A level counts as right when the whole path down to it is. `ece` and "
+            f"`coverage_95` use the calibrated confidence. `creatives_per_s` counts texts' vectors (where they are not "
+            f"kept yet), features and answers, not the photographs' features, which are kept. Commonest mistakes of "
+            f"{settings[-1].name}: {worst}."
+        ),
+    )
+
+
+def _encoder(language: str) -> TextEncoder:
+    return open_encoder(EncoderSettings(kind="minilm" if language == "en" else "use"))
+
+
+def _timed(make: Callable[[], _Result]) -> tuple[_Result, float]:
+    start = time.perf_counter()
+    return make(), time.perf_counter() - start
