@@ -108,12 +108,6 @@ def fused_attention(device: str, dtype: torch.dtype, width: int) -> Fused | None
     return None
 
 
-def whole_layer_fits(state_ND: Tensor, kind: AttentionKind) -> bool:
-    """Is there one operator for a whole layer (`plait.nn.hstu.layer_cpu`), and may it be used?"""
-    plain_cpu = state_ND.device.type == "cpu" and state_ND.dtype == torch.float32
-    return _version.get() == "fast" and kind == "silu" and plain_cpu and not torch.is_autocast_enabled("cpu")
-
-
 @cache
 def _has_triton() -> bool:
     found = find_spec("triton") is not None

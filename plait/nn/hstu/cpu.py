@@ -4,9 +4,10 @@ Memory grows with the events; the pairs of a batch are never held. Numba compile
 them beside this file.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,10 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from plait.nn.hstu.clock import EventClock
-from plait.nn.hstu.tiles import BLOCK, Heads, Rows, backward_rows, forward_rows
+from plait.nn.hstu.tiles import BLOCK, Bias, Heads, Rows, backward_rows, forward_rows, space_needed
 from plait.nn.hstu.time_runs import TimeRuns, find_runs
+from plait.nn.hstu.vectors import LANES
 
 _PIECES_PER_THREAD = 4
 """Pieces that a thread's share of a batch is cut into, so that no thread waits long for another."""
@@ -45,13 +48,6 @@ class BatchPlan:
     offsets_U1: NDArray[np.int64]
     pieces: tuple[Piece, ...]
     runs: TimeRuns
-    buffers: dict[tuple[str, int], Tensor] = field(default_factory=dict)
-
-    def buffer(self, name: str, columns: int) -> Tensor:
-        """Memory `[N, columns]` that the layers use one after the other; new memory costs as much as computing."""
-        if (name, columns) not in self.buffers:
-            self.buffers[name, columns] = torch.empty(int(self.offsets_U1[-1]), columns)
-        return self.buffers[name, columns]
 
 
 def plan_of(clock: EventClock) -> BatchPlan:
@@ -70,7 +66,8 @@ def _find_runs(clock: EventClock, offsets_U1: NDArray[np.int64], pieces: Sequenc
     row_N, column_N = clock.row_time_N.numpy(), clock.column_time_N.numpy()
 
     def find(piece: Piece) -> None:
-        find_runs(row_N, column_N, offsets_U1, piece.user, piece.first, piece.last, runs.end_R, runs.bucket_R)
+        rows = (offsets_U1, piece.user, piece.first, piece.last)
+        find_runs(row_N, column_N, *rows, runs.first_N, runs.end_R, runs.bucket_R)
 
     on_all(find, pieces)
     return runs
@@ -170,19 +167,20 @@ class AttentionJob:
     def __init__(
         self, plan: BatchPlan, max_events: int, heads: Sequence[Tensor], biases: Sequence[Tensor | None]
     ) -> None:
-        self.plan, self.scale = plan, np.float32(1 / max_events)
-        self.biases = biases
+        self.plan, self.biases = plan, biases
         self._shape = heads[2].shape
         self.heads = _heads(heads)
-        nothing = np.zeros(0, np.float32)
-        self.distance_P = nothing if biases[0] is None else biases[0].detach().flip(0).numpy()
-        self.time_Z = nothing if biases[1] is None else biases[1].detach().numpy()
+        self.bias = _bias(plan.runs, 1 / max_events, *biases)
 
     def forward(self) -> Tensor:
         """`[N, H, V]`."""
         out_NHV = torch.zeros(self._shape)
         out = flat(out_NHV)
-        on_all(lambda piece: forward_rows(self.rows(piece), self.heads, out), self.plan.pieces)
+
+        def work(piece: Piece) -> None:
+            forward_rows(self.rows(piece), self.bias, self.heads, out, self.memory())
+
+        on_all(work, self.plan.pieces)
         return out_NHV
 
     def backward(self, upstream_NHV: Tensor, gradients: Sequence[Tensor]) -> list[Tensor | None]:
@@ -193,18 +191,36 @@ class AttentionJob:
 
     def rows(self, piece: Piece) -> Rows:
         """The rows of a piece as the kernels take them."""
-        runs = self.plan.runs
-        return Rows(
-            self.plan.offsets_U1,
-            piece.user,
-            piece.first,
-            piece.last,
-            self.scale,
-            self.distance_P,
-            self.time_Z,
-            runs.end_R,
-            runs.bucket_R,
-        )
+        return Rows(self.plan.offsets_U1, piece.user, piece.first, piece.last)
+
+    def memory(self) -> NDArray[np.float32]:
+        """What a kernel works in: the same memory for all that a thread does."""
+        return working_memory(space_needed(self.heads.heads, self.heads.query_width, self.heads.value_width))
+
+
+def _bias(runs: TimeRuns, scale: float, distance_P: Tensor | None, time_Z: Tensor | None) -> Bias:
+    nothing = np.zeros(LANES, np.float32)
+    return Bias(
+        np.float32(scale),
+        nothing if distance_P is None else functional.pad(distance_P.detach().flip(0), (0, LANES)).numpy(),
+        0 if distance_P is None else len(distance_P),
+        nothing if time_Z is None else time_Z.detach().numpy(),
+        0 if time_Z is None else len(time_Z),
+        runs.first_N,
+        runs.end_R,
+        runs.bucket_R,
+    )
+
+
+_of_thread = threading.local()
+
+
+def working_memory(numbers: int) -> NDArray[np.float32]:
+    """Memory that this thread may use until it asks for some again; new memory costs as much as computing."""
+    memory: NDArray[np.float32] | None = getattr(_of_thread, "memory", None)
+    if memory is None or len(memory) < numbers:
+        memory = _of_thread.memory = np.zeros(numbers, np.float32)
+    return memory
 
 
 class _Gradients:
@@ -217,8 +233,8 @@ class _Gradients:
     def __init__(self, tensors: Sequence[Tensor], job: AttentionJob) -> None:
         self.job, pieces = job, len(job.plan.pieces)
         self.tensors, self.heads = tensors, _heads(tensors)
-        self.distances = np.zeros((pieces, len(job.distance_P)), np.float32)
-        self.times = np.zeros((pieces, len(job.time_Z)), np.float32)
+        self.distances = np.zeros((pieces, job.bias.distances + LANES), np.float32)
+        self.times = np.zeros((pieces, job.bias.times * LANES), np.float32)
         self.apart: dict[Piece, list[Tensor]] = {}
 
     def add(self, piece: Piece, upstream: NDArray[np.float32]) -> None:
@@ -239,15 +255,16 @@ class _Gradients:
         for piece in sorted(self.apart, key=lambda piece: piece.number):
             for whole, part in zip(self.tensors[1:], self.apart[piece], strict=True):
                 whole[self._start(piece) :][: len(part)] += part
-        biases = (torch.from_numpy(self.distances.sum(0)).flip(0), torch.from_numpy(self.times.sum(0)))
+        distance_P = torch.from_numpy(self.distances.sum(0)[: self.job.bias.distances]).flip(0)
+        biases = (distance_P, torch.from_numpy(self.times.sum(0).reshape(-1, LANES).sum(1)))
         return [None if of is None else total for of, total in zip(self.job.biases, biases, strict=True)]
 
     def _start(self, piece: Piece) -> int:
         return int(self.job.plan.offsets_U1[piece.user])
 
     def _run(self, piece: Piece, upstream: NDArray[np.float32], gradients: Heads, shift: int) -> None:
-        distance_P, time_Z = self.distances[piece.number], self.times[piece.number]
-        backward_rows(self.job.rows(piece), self.job.heads, upstream, gradients, shift, distance_P, time_Z)
+        job, sums = self.job, (self.distances[piece.number], self.times[piece.number])
+        backward_rows(job.rows(piece), job.bias, job.heads, upstream, gradients, shift, *sums, job.memory())
 
 
 def _heads(parts: Sequence[Tensor]) -> Heads:

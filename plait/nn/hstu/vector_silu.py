@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from plait.nn.hstu.vectors import exp, fma, load, spread, store
+from plait.nn.hstu.vectors import exp, fma, spread
 
 
 @njit(inline="always")
@@ -14,17 +14,8 @@ def sigmoid(x):
 
 
 @njit(inline="always")
-def silu(score, at, scale):
-    """`SiLU(score) * scale` in place, for the vector of `score` from `at` on."""
-    x = load(score, at)
-    store(score, at, x * spread(scale) * sigmoid(x))
-
-
-@njit(inline="always")
-def silu_and_slope(score, slope, at, scale):
-    """As `silu`; `slope` is multiplied by the derivative, `scale * s * (1 + x * (1 - s))` with s = sigmoid(x)."""
-    x, one = load(score, at), spread(np.float32(1))
+def silu_and_slope(x):
+    """`x s` and its derivative `s (1 + x (1 - s))` of a vector, with s = sigmoid(x)."""
+    one = spread(np.float32(1))
     s = sigmoid(x)
-    scaled = s * spread(scale)
-    store(score, at, x * scaled)
-    store(slope, at, load(slope, at) * scaled * fma(x, one - s, one))
+    return x * s, s * fma(x, one - s, one)

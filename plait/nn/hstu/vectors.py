@@ -2,6 +2,9 @@
 
 Numba leaves vector instructions to LLVM's own vectoriser, which gives up on calls of exp and spends most of a short row
 on what is left over behind the last full vector. Here a kernel says itself what happens to `LANES` numbers at a time.
+
+Memory is a bare address (`address(array)`), not an array: Numba counts references whenever an array is handed from one
+function to another, and small kernels would spend a tenth of their time on it. The caller keeps the arrays alive.
 """
 
 import operator
@@ -12,7 +15,8 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.datamodel import models, register_default
+from numba.core.datamodel import models
+from numba.core.datamodel.registry import register_default
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic
@@ -78,10 +82,29 @@ for _symbol, _instruction in (
     _define_operator(_symbol, _instruction)
 
 
-def place_of(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, at: ir.Value) -> ir.Value:
-    """Where the vector begins that lies in a flat array from `at` on."""
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [at]), FLOATS.as_pointer())
+def _place(builder: ir.IRBuilder, memory: ir.Value, at: ir.Value) -> ir.Value:
+    """Where the vector begins that lies `at` numbers behind an address."""
+    return builder.bitcast(builder.gep(memory, [at]), FLOATS.as_pointer())
+
+
+@intrinsic
+def address(typing, array):
+    """Where the numbers of a flat array begin; the array must be alive as long as this is used."""
+
+    def codegen(context, builder, kinds, arguments):
+        return context.make_array(kinds.args[0])(context, builder, arguments[0]).data
+
+    return types.CPointer(array.dtype)(array), codegen
+
+
+@intrinsic
+def after(typing, memory, count):
+    """The address `count` numbers further on."""
+
+    def codegen(context, builder, kinds, arguments):
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return memory(memory, types.int64), codegen
 
 
 def first_lanes(builder: ir.IRBuilder, count: ir.Value) -> ir.Value:
@@ -99,54 +122,85 @@ def in_every_lane(builder: ir.IRBuilder, number: ir.Value, kind: ir.VectorType) 
 
 
 @intrinsic
-def load(typing, array, at):
-    """The `LANES` numbers of a flat array from `at` on."""
+def load(typing, memory, at):
+    """The `LANES` numbers from `at` on."""
 
     def codegen(context, builder, kinds, arguments):
-        return builder.load(place_of(context, builder, kinds.args[0], *arguments), align=_NUMBER_BYTES)
+        return builder.load(_place(builder, *arguments), align=_NUMBER_BYTES)
 
-    return vector(array, types.int64), codegen
+    return vector(memory, types.int64), codegen
 
 
 @intrinsic
-def store(typing, array, at, numbers):
-    """Put a vector into a flat array from `at` on."""
+def store(typing, memory, at, numbers):
+    """Put a vector into memory from `at` on."""
 
     def codegen(context, builder, kinds, arguments):
-        array, at, numbers = arguments
-        builder.store(numbers, place_of(context, builder, kinds.args[0], array, at), align=_NUMBER_BYTES)
+        memory, at, numbers = arguments
+        builder.store(numbers, _place(builder, memory, at), align=_NUMBER_BYTES)
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, vector), codegen
+    return types.void(memory, types.int64, vector), codegen
 
 
 @intrinsic
-def load_first(typing, array, at, count):
+def load_first(typing, memory, at, count):
     """The first `count` numbers from `at` on, zeros behind them; memory behind them is not touched."""
 
     def codegen(context, builder, kinds, arguments):
-        array, at, count = arguments
-        place = place_of(context, builder, kinds.args[0], array, at)
+        memory, at, count = arguments
+        place = _place(builder, memory, at)
         kind = ir.FunctionType(FLOATS, [place.type, ir.IntType(32), _FLAGS, FLOATS])
         function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
         return builder.call(function, [place, ir.IntType(32)(_NUMBER_BYTES), first_lanes(builder, count), every(0.0)])
 
-    return vector(array, types.int64, types.int64), codegen
+    return vector(memory, types.int64, types.int64), codegen
 
 
 @intrinsic
-def store_first(typing, array, at, numbers, count):
-    """Put the first `count` numbers of a vector into a flat array; memory behind them is not touched."""
+def store_first(typing, memory, at, numbers, count):
+    """Put the first `count` numbers of a vector into memory; what lies behind them is not touched."""
 
     def codegen(context, builder, kinds, arguments):
-        array, at, numbers, count = arguments
-        place = place_of(context, builder, kinds.args[0], array, at)
+        memory, at, numbers, count = arguments
+        place = _place(builder, memory, at)
         kind = ir.FunctionType(ir.VoidType(), [FLOATS, place.type, ir.IntType(32), _FLAGS])
         function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}f32.p0")
         builder.call(function, [numbers, place, ir.IntType(32)(_NUMBER_BYTES), first_lanes(builder, count)])
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, vector, types.int64), codegen
+    return types.void(memory, types.int64, vector, types.int64), codegen
+
+
+@intrinsic
+def transpose_square(typing, source, source_row, target, target_row):
+    """`LANES` rows of `LANES` numbers, turned: rows lie `source_row` and `target_row` apart.
+
+    Squares of half the side change places at each step, from one number to half a vector.
+    """
+
+    def codegen(context, builder, kinds, arguments):
+        source, source_row, target, target_row = arguments
+
+        def row(memory, step, r):
+            return _place(builder, memory, builder.mul(step, ir.IntType(64)(r)))
+
+        rows = [builder.load(row(source, source_row, r), align=_NUMBER_BYTES) for r in range(LANES)]
+        side = 1
+        while side < LANES:
+            above = [lane if not lane & side else LANES + lane - side for lane in range(LANES)]
+            below = [lane + side if not lane & side else LANES + lane for lane in range(LANES)]
+            for r in (r for r in range(LANES) if not r & side):
+                pair = rows[r], rows[r + side]
+                rows[r], rows[r + side] = (
+                    builder.shuffle_vector(*pair, ir.Constant(INTEGERS, lanes)) for lanes in (above, below)
+                )
+            side *= 2
+        for r, numbers in enumerate(rows):
+            builder.store(numbers, row(target, target_row, r), align=_NUMBER_BYTES)
+        return context.get_dummy_value()
+
+    return types.void(source, types.int64, target, types.int64), codegen
 
 
 @intrinsic
@@ -190,28 +244,6 @@ def total(typing, numbers):
         return builder.call(function, [ir.Constant(ir.FloatType(), 0.0), arguments[0]], fastmath=("reassoc",))
 
     return types.float32(vector), codegen
-
-
-@intrinsic
-def unless_dropped(typing, key, column, bound, otherwise):
-    """Dropout's factors of the columns from `column` on: `otherwise`, or 0 with probability `bound / 2^32`.
-
-    They depend on `key` and column alone, so that a backward pass finds them again: 32 bits are mixed by two rounds of
-    multiplying and shifting (Wellons' "lowbias32", whose output bits each depend on every input bit).
-    """
-
-    def codegen(context, builder, kinds, arguments):
-        word = ir.IntType(32)
-        key, column, bound = (in_every_lane(builder, builder.trunc(x, word), INTEGERS) for x in arguments[:3])
-        lane = ir.Constant(INTEGERS, list(range(LANES)))
-        bits = builder.add(key, builder.mul(builder.add(column, lane), every(0x9E3779B9)))
-        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-            bits = builder.mul(builder.xor(bits, builder.lshr(bits, every(shift))), every(factor))
-        bits = builder.xor(bits, builder.lshr(bits, every(16)))
-        stays = builder.icmp_unsigned(">=", bits, bound)
-        return builder.select(stays, in_every_lane(builder, arguments[3], FLOATS), every(0.0))
-
-    return vector(types.int64, types.int64, types.int64, types.float32), codegen
 
 
 _LARGEST = 87.0
