@@ -26,6 +26,8 @@ _PIECES_PER_THREAD = 4
 """Pieces that a thread's share of a batch is cut into, so that no thread waits long for another."""
 _ROW_COST = 64
 """What a row costs besides its columns, in columns."""
+_DIVIDED_FROM = 256
+"""Shorter sequences are computed before threads could have shared them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,15 @@ class BatchPlan:
     offsets_U1: NDArray[np.int64]
     pieces: tuple[Piece, ...]
     runs: TimeRuns
+
+    @property
+    def divides_sequences(self) -> bool:
+        """Do pieces share a sequence?"""
+        return any(piece.shared for piece in self.pieces)
+
+    def rows(self, piece: Piece) -> Rows:
+        """The rows of a piece as the kernels take them."""
+        return Rows(self.offsets_U1, piece.user, piece.first, piece.last)
 
 
 def plan_of(clock: EventClock) -> BatchPlan:
@@ -91,7 +102,8 @@ def cut(offsets_U1: NDArray[np.int64], count: int) -> Iterator[Piece]:
     user_E = user_N[row_E]
     start_E, end_E = offsets_U1[user_E], offsets_U1[user_E + 1]
     within_E = np.minimum(start_E + -(-(row_E - start_E) // BLOCK) * BLOCK, end_E)
-    is_long_E = (end_E - start_E) * ((end_E - start_E) / 2 + _ROW_COST) > piece / 2
+    length_E = end_E - start_E
+    is_long_E = (length_E >= _DIVIDED_FROM) & (length_E * (length_E / 2 + _ROW_COST) > piece / 2)
     first = number = 0
     for last in np.unique(np.append(np.where(is_long_E, within_E, end_E), offsets_U1[-1])).tolist():
         if last > first:
@@ -167,10 +179,10 @@ class AttentionJob:
     def __init__(
         self, plan: BatchPlan, max_events: int, heads: Sequence[Tensor], biases: Sequence[Tensor | None]
     ) -> None:
-        self.plan, self.biases = plan, biases
+        self.plan = plan
         self._shape = heads[2].shape
         self.heads = _heads(heads)
-        self.bias = _bias(plan.runs, 1 / max_events, *biases)
+        self.bias = bias_of(plan, max_events, biases)
 
     def forward(self) -> Tensor:
         """`[N, H, V]`."""
@@ -178,7 +190,7 @@ class AttentionJob:
         out = flat(out_NHV)
 
         def work(piece: Piece) -> None:
-            forward_rows(self.rows(piece), self.bias, self.heads, out, self.memory())
+            forward_rows(self.plan.rows(piece), self.bias, self.heads, out, self.memory())
 
         on_all(work, self.plan.pieces)
         return out_NHV
@@ -189,19 +201,17 @@ class AttentionJob:
         on_all(lambda piece: sums.add(piece, upstream), self.plan.pieces)
         return sums.gathered()
 
-    def rows(self, piece: Piece) -> Rows:
-        """The rows of a piece as the kernels take them."""
-        return Rows(self.plan.offsets_U1, piece.user, piece.first, piece.last)
-
     def memory(self) -> NDArray[np.float32]:
         """What a kernel works in: the same memory for all that a thread does."""
         return working_memory(space_needed(self.heads.heads, self.heads.query_width, self.heads.value_width))
 
 
-def _bias(runs: TimeRuns, scale: float, distance_P: Tensor | None, time_Z: Tensor | None) -> Bias:
-    nothing = np.zeros(LANES, np.float32)
+def bias_of(plan: BatchPlan, max_events: int, biases: Sequence[Tensor | None]) -> Bias:
+    """The biases by distance and by time bucket (None for none) as the kernels take them."""
+    distance_P, time_Z = biases
+    nothing, runs = np.zeros(LANES, np.float32), plan.runs
     return Bias(
-        np.float32(scale),
+        np.float32(1 / max_events),
         nothing if distance_P is None else functional.pad(distance_P.detach().flip(0), (0, LANES)).numpy(),
         0 if distance_P is None else len(distance_P),
         nothing if time_Z is None else time_Z.detach().numpy(),
@@ -223,18 +233,34 @@ def working_memory(numbers: int) -> NDArray[np.float32]:
     return memory
 
 
+class BiasSums:
+    """Gradients of the biases while they are summed up: per piece, so that runs repeat to the bit."""
+
+    def __init__(self, plan: BatchPlan, bias: Bias) -> None:
+        self._distances = np.zeros((len(plan.pieces), bias.distances + LANES), np.float32)
+        self._times = np.zeros((len(plan.pieces), bias.times * LANES), np.float32)
+
+    def of(self, piece: Piece) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What a piece adds to."""
+        return self._distances[piece.number], self._times[piece.number]
+
+    def gathered(self) -> list[Tensor | None]:
+        """The two gradients; None where there is no such bias."""
+        distance_P = torch.from_numpy(self._distances.sum(0)[:-LANES]).flip(0)
+        time_Z = torch.from_numpy(self._times.sum(0).reshape(-1, LANES).sum(1))
+        return [gradient if len(gradient) else None for gradient in (distance_P, time_Z)]
+
+
 class _Gradients:
     """Gradients while they are summed up.
 
-    A piece writes to rows of its own. Keys and values of a sequence that an earlier piece has begun, and the biases,
-    are summed per piece and put together at the end, in the order of the pieces, so that runs repeat to the bit.
+    A piece writes to rows of its own. Keys and values of a sequence that an earlier piece has begun are summed per
+    piece, as the biases are, and put together at the end, in the order of the pieces.
     """
 
     def __init__(self, tensors: Sequence[Tensor], job: AttentionJob) -> None:
-        self.job, pieces = job, len(job.plan.pieces)
+        self.job, self.sums = job, BiasSums(job.plan, job.bias)
         self.tensors, self.heads = tensors, _heads(tensors)
-        self.distances = np.zeros((pieces, job.bias.distances + LANES), np.float32)
-        self.times = np.zeros((pieces, job.bias.times * LANES), np.float32)
         self.apart: dict[Piece, list[Tensor]] = {}
 
     def add(self, piece: Piece, upstream: NDArray[np.float32]) -> None:
@@ -255,16 +281,14 @@ class _Gradients:
         for piece in sorted(self.apart, key=lambda piece: piece.number):
             for whole, part in zip(self.tensors[1:], self.apart[piece], strict=True):
                 whole[self._start(piece) :][: len(part)] += part
-        distance_P = torch.from_numpy(self.distances.sum(0)[: self.job.bias.distances]).flip(0)
-        biases = (distance_P, torch.from_numpy(self.times.sum(0).reshape(-1, LANES).sum(1)))
-        return [None if of is None else total for of, total in zip(self.job.biases, biases, strict=True)]
+        return self.sums.gathered()
 
     def _start(self, piece: Piece) -> int:
         return int(self.job.plan.offsets_U1[piece.user])
 
     def _run(self, piece: Piece, upstream: NDArray[np.float32], gradients: Heads, shift: int) -> None:
-        job, sums = self.job, (self.distances[piece.number], self.times[piece.number])
-        backward_rows(job.rows(piece), job.bias, job.heads, upstream, gradients, shift, *sums, job.memory())
+        job, rows = self.job, self.job.plan.rows(piece)
+        backward_rows(rows, job.bias, job.heads, upstream, gradients, shift, *self.sums.of(piece), job.memory())
 
 
 def _heads(parts: Sequence[Tensor]) -> Heads:

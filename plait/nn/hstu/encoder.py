@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from plait.nn.hstu.attention import hstu_attention
+from plait.nn.hstu.attention import hstu_attention, whole_layer_fits
 from plait.nn.hstu.clock import EventClock
 from plait.nn.hstu.sizes import HstuSizes
 from plait.nn.time_buckets import TIME_BUCKETS
@@ -67,8 +67,19 @@ class HstuLayer(nn.Module):
 
     def forward(self, state_ND: Tensor, clock: EventClock) -> Tensor:
         """States `[N, D]` of the next layer."""
+        if whole_layer_fits(state_ND, clock, self.sizes.attention):
+            return self._fused(state_ND, clock)
         gate_NM, value_NHV, query_NHK, key_NHK = self.prepare(state_ND)
         return self.finish(state_ND, gate_NM, self.attend(query_NHK, key_NHK, value_NHV, clock))
+
+    def _fused(self, state_ND: Tensor, clock: EventClock) -> Tensor:
+        """As `forward`, in one operator."""
+        from plait.nn.hstu.layer_cpu import LayerWeights, cpu_layer  # noqa: PLC0415 - compiles kernels
+
+        weights = LayerWeights(
+            self.project.weight, self.output.weight, self.output.bias, self.distance_bias, self.time_bias
+        )
+        return cpu_layer(state_ND, weights, clock, self.sizes, self.sizes.dropout if self.training else 0.0)
 
     def prepare(self, state_ND: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """U `[N, H * V]`, V `[N, H, V]`, Q and K `[N, H, K]` of events."""

@@ -246,6 +246,28 @@ def total(typing, numbers):
     return types.float32(vector), codegen
 
 
+@intrinsic
+def unless_dropped(typing, key, column, bound, otherwise):
+    """Dropout's factors of the columns from `column` on: `otherwise`, or 0 with probability `bound / 2^32`.
+
+    They depend on `key` and column alone, so that a backward pass finds them again: 32 bits are mixed by two rounds of
+    multiplying and shifting (Wellons' "lowbias32", whose output bits each depend on every input bit).
+    """
+
+    def codegen(context, builder, kinds, arguments):
+        word = ir.IntType(32)
+        key, column, bound = (in_every_lane(builder, builder.trunc(x, word), INTEGERS) for x in arguments[:3])
+        lane = ir.Constant(INTEGERS, list(range(LANES)))
+        bits = builder.add(key, builder.mul(builder.add(column, lane), every(0x9E3779B9)))
+        for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+            bits = builder.mul(builder.xor(bits, builder.lshr(bits, every(shift))), every(factor))
+        bits = builder.xor(bits, builder.lshr(bits, every(16)))
+        stays = builder.icmp_unsigned(">=", bits, bound)
+        return builder.select(stays, in_every_lane(builder, arguments[3], FLOATS), every(0.0))
+
+    return vector(types.int64, types.int64, types.int64, types.float32), codegen
+
+
 _LARGEST = 87.0
 """e^x of larger numbers leaves float32."""
 _LN_2_HIGH, _LN_2_LOW = 0.693359375, -2.12194440e-4
