@@ -71,11 +71,20 @@ def evaluate_model(project: Project, reference: str, *, split: Split, bootstrap:
         ArtifactError: there is no such model, or it was trained on other codes than the workspace has now.
     """
     registered = Registry(project.hidden / "registry").resolve(reference)
-    encoded = encoded_dataset(project)
-    _check_same_data(registered, encoded)
-    dataset = EncodedDataset.open(encoded, registered_groups(project, registered))
+    dataset = registered_dataset(project, registered)
     predictions = predict(dataset, load_model(registered), split)
     return measure(dataset, predictions.rows, predictions.probabilities_BT, bootstrap=bootstrap)
+
+
+def registered_dataset(project: Project, registered: RegisteredModel) -> EncodedDataset:
+    """The workspace's samples as the model reads them.
+
+    Raises:
+        ArtifactError: it was trained on other codes than the workspace has now.
+    """
+    encoded = encoded_dataset(project)
+    _check_same_data(registered, encoded)
+    return EncodedDataset.open(encoded, registered_groups(project, registered))
 
 
 def evaluate_oracle(project: Project, *, split: Split, bootstrap: int) -> Evaluation | None:

@@ -17,6 +17,7 @@ from plait.errors import ArtifactError
 from plait.evaluation.agreement import kendall, spearman
 from plait.features.dataset import EncodedDataset
 from plait.models.batch import Batch
+from plait.models.calibrated import uncalibrated
 from plait.models.config import TrunkConfig
 from plait.models.dnn import DnnRanker
 from plait.models.head import input_columns
@@ -134,7 +135,7 @@ def rank_features(project: Project, reference: str, options: RankingOptions) -> 
         ArtifactError: there is no such model, or it is of another family than dnn and hstu.
     """
     registered = model_registry(project).resolve(reference)
-    config, model = load_config(registered), screened(load_model(registered), reference)
+    config, model = load_config(registered), screened(uncalibrated(load_model(registered)), reference)
     if not isinstance(config, TrunkConfig):
         raise TypeError(f"found {type(config).__name__}, expected the sizes of a trunk")
     dataset = EncodedDataset.open(encoded_dataset(project), registered_groups(project, registered))
@@ -223,7 +224,7 @@ def earlier_donors(user_B: NDArray[np.int64], seed: int, window: int = _WINDOW) 
 
 def _gates(project: Project, registered: RegisteredModel, options: RankingOptions) -> NDArray[np.float32] | None:
     """How open the gates of the features are in the model, or in one of the same recipe that is trained with gates."""
-    model = screened(load_model(registered), registered.reference)
+    model = screened(uncalibrated(load_model(registered)), registered.reference)
     if model.head.reads.gate_F is None:
         if not options.gates:
             return None
