@@ -294,7 +294,9 @@ def bench_revenue(
     *,
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="A simulated workspace.")] = Path(),
     model: Annotated[str, typer.Option(help="A registered model: name, name@version or name@alias.")],
-    calibrated: Annotated[str | None, typer.Option(help="The same model with calibrated probabilities.")] = None,
+    calibrated: Annotated[
+        str | None, typer.Option(help="It with calibrated probabilities; else it is calibrated.")
+    ] = None,
     objective: Annotated[
         list[str] | None,
         typer.Option(help="What bids pay for; repeat, and each advertiser bids for one. Else as plait.toml says."),
@@ -317,7 +319,7 @@ def bench_revenue(
     Requests for ads of the test window are asked again with ads that were not shown; auctions are held with each kind
     of probabilities, and their payments are expected by the world's true ones.
 
-    Example: plait bench revenue -w ./demo --model dnn --calibrated dnn-calibrated --objective download
+    Example: plait bench revenue -w ./demo --model dnn@1 --objective download
     """
     from plait.pipelines.bench_revenue import RevenueOptions, measure_revenue
     from plait.pipelines.project import open_project

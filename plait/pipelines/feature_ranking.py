@@ -24,8 +24,7 @@ from plait.models.head import input_columns
 from plait.models.hstu import HstuRanker
 from plait.models.importance import FeatureWorth, Recorded, recording, screened
 from plait.models.loading import describe_model, load_config, load_model
-from plait.pipelines.encode import encoded_dataset
-from plait.pipelines.feature_groups import registered_groups
+from plait.pipelines.evaluate import registered_dataset
 from plait.pipelines.models import model_registry
 from plait.pipelines.project import Project
 from plait.pipelines.train import train_model
@@ -132,13 +131,13 @@ def rank_features(project: Project, reference: str, options: RankingOptions) -> 
     """Rank the features of a registered model and keep the ranking; see `docs/screening.md` for the three ways.
 
     Raises:
-        ArtifactError: there is no such model, or it is of another family than dnn and hstu.
+        ArtifactError: there is no such model, it is of other data, or of another family than dnn and hstu.
     """
     registered = model_registry(project).resolve(reference)
     config, model = load_config(registered), screened(uncalibrated(load_model(registered)), reference)
     if not isinstance(config, TrunkConfig):
         raise TypeError(f"found {type(config).__name__}, expected the sizes of a trunk")
-    dataset = EncodedDataset.open(encoded_dataset(project), registered_groups(project, registered))
+    dataset = registered_dataset(project, registered)
     recorded, rows_B = _record(dataset, model, options)
     columns = input_columns(config, recorded.inputs_BX.shape[1], dataset.spec)
     worth = FeatureWorth(model, recorded)
