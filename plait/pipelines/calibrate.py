@@ -50,7 +50,8 @@ def calibrate_model(
         project: the workspace.
         reference: `name`, `name@version` or `name@alias`.
         method: which curves.
-        last_ms: only exposures of this last part of the window, in milliseconds; None for all of it.
+        last_ms: of each objective only the last exposures whose labels are mature, over this many milliseconds; None
+            for all.
 
     Raises:
         ArtifactError: there is no such ranker, it is of other data, or the window holds no exposures.
@@ -70,18 +71,22 @@ def calibrate_model(
 def _rows(dataset: EncodedDataset, ranker: nn.Module, last_ms: int | None) -> tuple[CalibrationRows, NDArray[np.int64]]:
     """Labelled logits of the validation window, and the times of their exposures."""
     predictions = predict(dataset, ranker, Split.VALID, label="validation window")
-    time_B = dataset.times(predictions.rows)
-    kept_B = np.ones(len(time_B), np.bool_)
-    if last_ms is not None and len(time_B):
-        kept_B = time_B > time_B.max() - last_ms
+    time_B, mask_BT = dataset.times(predictions.rows), predictions.mask_BT
+    if last_ms is not None:
+        mask_BT = mask_BT & (time_B[:, None] > last_mature(time_B, mask_BT) - last_ms)
     rows = CalibrationRows(
-        logit(predictions.probabilities_BT[kept_B]),
-        predictions.labels_BT[kept_B] > 0,
-        predictions.mask_BT[kept_B],
-        dataset.scenarios(predictions.rows[kept_B]).astype(np.int64),
+        logit(predictions.probabilities_BT),
+        predictions.labels_BT > 0,
+        mask_BT,
+        dataset.scenarios(predictions.rows).astype(np.int64),
         len(dataset.spec.scenarios),
     )
-    return rows, time_B[kept_B]
+    return rows, time_B
+
+
+def last_mature(time_B: NDArray[np.int64], mask_BT: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Time of the last exposure whose label is mature, by objective; the first of all times where there is none."""
+    return np.where(mask_BT, time_B[:, None], time_B.min(initial=0)).max(axis=0, initial=0)
 
 
 def _register(
