@@ -201,6 +201,80 @@ def bench_ctrl(
         typer.echo(f"written: {path}")
 
 
+@bench.command("moe")
+def bench_moe(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    variants: Annotated[
+        list[str] | None, typer.Option(help="mmoe, ple, dense_8, ...; repeat for more; all the usual ones if none.")
+    ] = None,
+    experts: Annotated[
+        list[int] | None, typer.Option(help="Also dense, softmax and sparse mixtures of so many; repeat for more.")
+    ] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of every variant; repeat for more.")] = None,
+    users_share: Annotated[float, typer.Option(help="Share of the training exposures, of whole users.")] = 1.0,
+    test_exposures: Annotated[int, typer.Option(help="About how many are measured, of whole users.")] = 100_000,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A value laid over every recipe, as section.key=value.")
+    ] = None,
+    single: Annotated[bool, typer.Option(help="Also a model per objective, and the see-saw against them.")] = True,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "moe_grid_bench_world",
+    seesaw_name: Annotated[str, typer.Option(help="Of the see-saw's.")] = "moe_seesaw",
+    write: Annotated[bool, typer.Option(help="Keep the results under benchmarks/results/.")] = True,
+) -> None:
+    """Mixtures of experts: every variant with every seed, at matched cost, and the best against single-task models.
+
+    A cell that was trained before with the same recipe and data is read; one that was interrupted goes on.
+
+    Example: plait bench moe -w ./bench --users-share 0.1 --experts 16 --experts 64
+    """
+    from plait.pipelines.bench_moe import MoeOptions, run_grid, write_grid
+    from plait.pipelines.moe_cells import USUAL
+    from plait.pipelines.project import open_project
+    from plait.training.recipe import parse_overrides
+
+    options = MoeOptions(
+        variants or USUAL,
+        experts or (),
+        seeds or (1, 2, 3),
+        users_share,
+        test_exposures,
+        overrides=parse_overrides(settings or []),
+        single=single,
+        name=name,
+        seesaw_name=seesaw_name,
+        settings=settings or (),
+    )
+    project = open_project(workspace)
+    grid = run_grid(project, options)
+    if write:
+        for path in write_grid(project, grid, options):
+            typer.echo(f"written: {path}")
+
+
+@bench.command("moe-speed")
+def bench_moe_speed(
+    *,
+    threads: Annotated[int, typer.Option(help="Of PyTorch.", min=1)] = 1,
+    repeats: Annotated[int, typer.Option(help="Of every measurement; the fastest counts.", min=1)] = 20,
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """Experts, gates and towers as grouped products against a module each: training, inference, growth with T.
+
+    T = 12 objectives, E = 16 experts, S = 32 scenarios. Run it in a checkout; the result is
+    benchmarks/results/moe_speed.json.
+
+    Example: plait bench moe-speed
+    """
+    from plait.pipelines.bench_moe_speed import MoeSpeed, measure_moe_speed
+
+    metrics, path = measure_moe_speed(MoeSpeed(threads=threads, repeats=repeats, write=write))
+    for name, metric in metrics.items():
+        typer.echo(f"{name:>34}  {metric.value:,.4g} {metric.unit}")
+    if path is not None:
+        typer.echo(f"written: {path}")
+
+
 @bench.command("hstu")
 def bench_hstu(
     *,
