@@ -1,5 +1,6 @@
 """Typed settings from TOML."""
 
+from plait.config.content import ContentSettings
 from plait.config.durations import Duration, format_duration, parse_duration
 from plait.config.embedding import EmbeddingSettings, EncoderSettings
 from plait.config.loading import Settings, load_recipe, load_settings, merge, nearest, parse_settings, read_toml
@@ -8,7 +9,6 @@ from plait.config.workspace import (
     ActionSettings,
     AdsSettings,
     CheckSettings,
-    ContentSettings,
     CreativeSettings,
     FeatureSettings,
     ModelSettings,

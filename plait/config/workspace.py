@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from plait.config.content import ContentSettings
 from plait.config.durations import Duration
 from plait.config.embedding import EmbeddingSettings
 from plait.config.loading import Settings, load_settings
@@ -132,27 +133,6 @@ class ModelSettings(Settings):
     """Name of a shipped recipe, or a path to one relative to the workspace."""
     overrides: dict[str, Any] = {}
     """Values laid over the recipe's, by section."""
-
-
-class ContentSettings(Settings):
-    """What understanding a creative may cost; a creative beyond it keeps its place in the table, with the reason."""
-
-    max_file_mb: float = Field(200.0, gt=0)
-    """Larger media files are not opened."""
-    max_megapixels: float = Field(50.0, gt=0)
-    """Pictures and frames with more pixels are not decoded."""
-    max_video_seconds: float = Field(600.0, gt=0)
-    """Longer videos are not decoded."""
-    max_text_kb: float = Field(100.0, gt=0)
-    """Longer texts (UTF-8) are not read."""
-    step_seconds: float = Field(60.0, gt=0)
-    """A step on one file is stopped after this time."""
-    shots: int = Field(3, ge=1, le=16)
-    """Frames that are looked at of a moving picture: the middle ones of its longest shots."""
-    workers: int | None = Field(None, ge=1)
-    """Processes that look at media; None for one per core."""
-    attempts: int = Field(3, ge=1)
-    """How often something is tried that may succeed later, such as a request to a model's server."""
 
 
 Pricing = Literal["second_price", "vcg", "first_price"]

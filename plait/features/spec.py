@@ -136,7 +136,7 @@ class FeatureSpec:
     @cached_property
     def first_tokens(self) -> tuple[int, ...]:
         """Where the codes of each multi-valued field begin among those of all; 0 is no code of any."""
-        return tuple(accumulate((field.size for field in self.multi_fields[:-1]), initial=1))
+        return tuple(accumulate((field.size for field in self.multi_fields), initial=1))[:-1]
 
     @property
     def item_columns(self) -> tuple[int, ...]:

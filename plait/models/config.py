@@ -148,6 +148,19 @@ class HstuConfig(TrunkConfig):
     memory: MemoryConfig = MemoryConfig()
 
 
+class KnowledgeConfig(Settings):
+    """Feature groups of vectors as fields: each group is one field, whatever its width."""
+
+    groups: list[str] = Field(min_length=1)
+    """Which groups; the recipe's `[features] use` names them too."""
+    experts: int = Field(0, ge=0)
+    """Experts of each group. Without any expert a group is projected linearly."""
+    shared_experts: int = Field(0, ge=0)
+    """Experts that all groups share; these need one width."""
+    hidden: int = Field(64, ge=1)
+    """Width of the experts' hidden layer."""
+
+
 class TabularConfig(Settings):
     """Fields without a history: an MLP, and beside it whichever crosses are switched on."""
 
@@ -155,6 +168,9 @@ class TabularConfig(Settings):
     inputs: list[NumberSource] = list(NUMBER_SOURCES)
     """Which sources' fields and numbers the model sees: user, item, creative, context, history (counts and gaps), match
     (query and item)."""
+    knowledge: KnowledgeConfig | None = None
+    """Numbers of these groups become fields through a projection that is trained with the ranker, or experts; else each
+    number is a field of its own."""
     embedding_dim: int = Field(16, ge=1)
     """Width of every field's embedding."""
     wide: bool = False

@@ -44,8 +44,10 @@ class TrainingConfig(Settings):
     """A recipe that is trained first with the same seed; weights that both models have are taken from it."""
     freeze_start: bool = True
     """Weights taken from there stay as they are; False to go on training them."""
+    share: float = Field(1.0, gt=0, le=1)
+    """Share of the training window's exposures that is used, drawn by seed: how much data does a model need?"""
     epochs: int = Field(3, ge=1)
-    """Passes over the training window, at most."""
+    """Passes over these, at most."""
     batch_size: int = Field(1024, ge=1)
     """Exposures a step; in the user layout, at most. Next-item models: users a step."""
     batch_events: int = Field(16_384, ge=1)
@@ -63,6 +65,10 @@ class TrainingConfig(Settings):
     """Over this many steps the learning rates grow from zero."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """How the learning rates fall over all epochs after the warm-up, to zero if they fall."""
+    teacher: str | None = None
+    """A recipe that is trained first with the same seed and whose probabilities this one learns from too."""
+    teacher_weight: float = Field(0.5, ge=0, le=1)
+    """w: rankers with a teacher learn `(1 - w) label + w probability`."""
     clip_norm: float = Field(10.0, gt=0)
     """The largest gradient norm of everything but embedding tables."""
     objective_weights: dict[str, float] = {}

@@ -21,7 +21,7 @@ from plait.telemetry import console, progress
 from plait.training.checkpoint import save_tensors
 from plait.training.config import TrainingConfig
 from plait.training.conflict import conflicts, cosines, objective_gradients, shared_weights, surgery
-from plait.training.data import Loader, TrainingData, draw_users
+from plait.training.data import Loader, TrainingData, draw_users, training_rows
 from plait.training.log import RunLog
 from plait.training.loop import BEST_FILE, CurvePoint, TrainingResult, torch_switches, train_task
 from plait.training.objective import combined, objective_losses
@@ -82,7 +82,7 @@ class RankingTask:
     def prepare(self) -> None:
         """Begin at the objectives' rates, where the model can."""
         if isinstance(self.model, StartsFromRates):
-            self.model.start_from(base_logits(self._dataset))
+            self.model.start_from(base_logits(self._dataset, self._config))
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[Batch, int]]:
         """Shuffled batches, made ahead in a thread."""
@@ -163,12 +163,12 @@ def gate_price(model: nn.Module) -> Tensor:
     return torch.stack(weights).sum() if weights else torch.zeros(())
 
 
-def base_logits(dataset: TrainingData) -> Tensor:
-    """Log-odds of each objective among the mature labels of the training window, `[T]` (of a sample, where it is long).
+def base_logits(dataset: TrainingData, config: TrainingConfig) -> Tensor:
+    """Log-odds of each objective among the mature labels that are trained on, `[T]` (of a sample, where they are many).
 
     One positive and one negative are added, so that an objective without either has log-odds too.
     """
-    rows_B = dataset.rows(Split.TRAIN)
+    rows_B = training_rows(dataset, config.share, config.seed)
     sample = dataset.impression_batch(rows_B[:: max(1, len(rows_B) // _RATE_SAMPLE)], 0)
     positive_T = (sample.labels_BT * sample.mask_BT).sum(0, dtype=np.float64) + 1.0
     negative_T = sample.mask_BT.sum(0) + 2.0 - positive_T
@@ -219,6 +219,7 @@ def _loader(dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> 
         batch_size=config.batch_size,
         batch_events=config.batch_events,
         users_U=draw_users(dataset, Split.TRAIN, wanted, config.seed),
+        rows_B=training_rows(dataset, config.share, config.seed),
     )
     if len(loader) == 0:
         raise TrainingError(

