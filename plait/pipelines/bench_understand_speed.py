@@ -19,6 +19,7 @@ from plait.content.steps import creative_steps
 from plait.content.taxonomy import Taxonomy
 from plait.content.workflow import BatchStep, FileStep, Sheet, Source, StepTally, Workflow
 from plait.content.workflow.sheet import Kept, State
+from plait.content.workflow.step import Outcome, attempt
 from plait.data.artifacts import ArtifactStore
 from plait.llm.generate import ChatModel, Tokens
 from plait.llm.llama_cpp import LlamaCpp
@@ -73,7 +74,7 @@ class _Naive:
         sheet = Sheet({"media": Source(str(path), ""), "copy": Source.of(row[C.TEXT]), "item": None})
         for step in self.steps.steps:
             with self._timed(step.name):
-                if sheet.state(step) is State.READY:
+                if isinstance(step, FileStep | BatchStep) and sheet.state(step) is State.READY:
                     sheet.kept[step.name] = Kept.of(_answered(step, sheet, path))
         read = (sheet.answer("text") or {"fields": {}})["fields"].get("text", "")
         about = f"{row[C.TEXT]}\n{read}\n{(sheet.answer('things') or {}).get('tags', '')}"
@@ -118,11 +119,11 @@ def measure_understand_speed(project: Project, bench: SpeedBench) -> tuple[dict[
     """
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        copy = _copied(project, Path(folder) / "whole", bench.creatives, bench.model)
+        copy = _copied(project, Path(folder) / "whole", bench.creatives, of=bench.creatives, model=bench.model)
         whole = understand_creatives(copy).tallies
         seconds = time.perf_counter() - started
         naive, naive_seconds = _naively(copy, bench)
-        rebuilt, unchanged = _cached(project, Path(folder) / "cached", bench)
+        rebuilt, unchanged = _cached(project, copy, Path(folder) / "cached", bench)
     metrics = {
         "speedup_vs_naive": Metric(naive_seconds / bench.naive / (seconds / bench.creatives), unit="x"),
         "cached_10k_s": Metric(rebuilt * 10_000 / bench.cached, unit="s"),
@@ -138,10 +139,10 @@ def measure_understand_speed(project: Project, bench: SpeedBench) -> tuple[dict[
     return metrics, _write(project, bench, metrics, whole) if bench.write else None
 
 
-def _answered(step: FileStep | BatchStep | Any, sheet: Sheet, path: Path) -> Any:
+def _answered(step: FileStep | BatchStep, sheet: Sheet, path: Path) -> Outcome:
     if isinstance(step, FileStep):
         with OpenedMedia(path, MediaLimits()) as media:
-            return step.look(media, sheet.values(step))
+            return attempt(lambda: step.look(media, sheet.values(step)))
     return next(iter(step.work([sheet.values(step)])))[1]
 
 
@@ -150,7 +151,7 @@ def _naively(project: Project, bench: SpeedBench) -> tuple[_Naive, float]:
     items = pl.read_parquet(sorted((checked_tables(project) / "items").glob("part-*.parquet")))
     taxonomy = workspace_taxonomy(LabelSettings(), project.root, items)
     started = time.perf_counter()
-    backend = _Unshared(LlamaCpp(bench.model, context=_CONTEXT))
+    backend = _Unshared(LlamaCpp(bench.model.expanduser(), context=_CONTEXT))
     steps = creative_steps(project.workspace.content.shots, 100_000)
     naive = _Naive(Workflow(steps), ChatModel(bench.model.stem, backend), taxonomy)
     for row in rows.iter_rows(named=True):
@@ -158,9 +159,13 @@ def _naively(project: Project, bench: SpeedBench) -> tuple[_Naive, float]:
     return naive, time.perf_counter() - started
 
 
-def _cached(project: Project, folder: Path, bench: SpeedBench) -> tuple[float, float]:
-    """Seconds of a run that finds every answer kept but makes the table, and of one that finds the table too."""
-    copy = _copied(project, folder, bench.cached)
+def _cached(project: Project, known: Project, folder: Path, bench: SpeedBench) -> tuple[float, float]:
+    """Seconds of a run that finds every answer kept but makes the table, and of one that finds the table too.
+
+    Answers about files are those of the workspace `known`; its creatives come again with other copies.
+    """
+    copy = _copied(project, folder, bench.cached, of=bench.creatives)
+    shutil.copytree(known.hidden / "content", copy.hidden / "content")
     shutil.rmtree(understand_creatives(copy).folder)
     seconds = []
     for _ in range(2):
@@ -170,11 +175,11 @@ def _cached(project: Project, folder: Path, bench: SpeedBench) -> tuple[float, f
     return seconds[0], seconds[1]
 
 
-def _copied(project: Project, folder: Path, count: int, model: Path | None = None) -> Project:
-    """A workspace of `count` creatives: the first ones of another, again and again with another copy each time."""
+def _copied(project: Project, folder: Path, count: int, *, of: int, model: Path | None = None) -> Project:
+    """A workspace of `count` creatives: the first `of` ones of another, again and again with another copy each time."""
     folder.mkdir()
     tables = checked_tables(project)
-    rows = pl.read_parquet(sorted((tables / "creatives").glob("part-*.parquet")))
+    rows = pl.read_parquet(sorted((tables / "creatives").glob("part-*.parquet"))).head(of)
     again = -(-count // rows.height)
     rows = pl.concat([rows.with_columns(pl.format("{} {}", C.TEXT, pl.lit(turn))) for turn in range(again)]).head(count)
     media = pl.format("{}/{}", pl.lit(str(project.root)), C.MEDIA)
@@ -219,7 +224,7 @@ def _write(project: Project, bench: SpeedBench, metrics: dict[str, Metric], whol
             "by likelihood under a shared prompt, the label by the light classifier and the language model for the "
             f"rest. Answers worked out, equal inputs once: {asked}. Naive: every step opens the file again, and each "
             "of six fields of each creative is a call of its own, decoded, whose prompt begins with the creative. Both "
-            f"ask {bench.model.stem}. cached_10k_s: {bench.cached:,} creatives with own copies over the world's files, "
+            f"ask {bench.model.stem}. cached_10k_s: {bench.cached:,} creatives with own copies over these files, "
             f"all answers kept, the table made again; unchanged_10k_s: the table there too (stage {STAGE}). ms: of a "
             "step per creative, summed over processes."
         ),

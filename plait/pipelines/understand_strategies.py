@@ -129,7 +129,7 @@ def _write(options: StrategyOptions, metrics: dict[str, Metric], words: Sequence
             "fashion also pictures. one_shot: the path decoded under a schema of all paths; by_level: likelihood of "
             "each child; retrieve: likelihood among the 12 nearest by an encoder; likelihood: of all leaves in heats "
             f"of 26; light_then_retrieve: the light classifier, and retrieve where it is less than {UNSURE:.0%} sure "
-            "at the leaf. A failure counts as wrong. Intervals: Wilson, 95 %. Tokens count all of every prompt, also what "
+            "at the leaf. A failure counts as wrong. Intervals: Wilson, 95 %. Tokens: all of every prompt, also what "
             "was kept of it; speed is the model's alone, one call at a time, on a machine with other work."
         ),
     )
