@@ -495,6 +495,29 @@ def bench_revenue(
     for label, metric in metrics.items():
         bounds = "" if metric.low is None else f"({metric.low:,.4g} to {metric.high:,.4g})"
         typer.echo(f"{label:>24}  {metric.value:,.4g} {bounds} {metric.unit}")
+
+
+@bench.command("understand-speed")
+def bench_understand_speed(
+    *,
+    model: Annotated[Path, typer.Option(help="A GGUF file that both versions ask.")],
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="A simulated world with media.")] = Path(),
+    creatives: Annotated[int, typer.Option(help="Through the workflow.", min=1)] = 100,
+    naive: Annotated[int, typer.Option(help="Through the naive version.", min=1)] = 6,
+    cached: Annotated[int, typer.Option(help="Of the run whose answers are kept.", min=1)] = 10_000,
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """The whole workflow beside a naive version (a call per field and creative), and a run whose answers are all kept.
+
+    Example: plait bench understand-speed -w demo --model qwen.gguf
+    """
+    from plait.pipelines.bench_understand_speed import SpeedBench, measure_understand_speed
+    from plait.pipelines.project import open_project
+
+    bench = SpeedBench(model, creatives, naive, cached, write)
+    metrics, path = measure_understand_speed(open_project(workspace), bench)
+    for label, metric in metrics.items():
+        typer.echo(f"{label:>40}  {metric.value:,.4g} {metric.unit}")
     if path is not None:
         typer.echo(f"written: {path}")
 

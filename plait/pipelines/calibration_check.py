@@ -56,9 +56,7 @@ class BeforeAfter:
 
 def check_calibration(done: Calibrated, *, bootstrap: int) -> BeforeAfter:
     """Measure a model without and with its curves on the test window, which neither has seen."""
-    return BeforeAfter(
-        *(_measured(done.dataset, model, bootstrap=bootstrap) for model in (done.ranker, done.model))
-    )
+    return BeforeAfter(*(_measured(done.dataset, model, bootstrap=bootstrap) for model in (done.ranker, done.model)))
 
 
 def calibration_of(
@@ -69,9 +67,7 @@ def calibration_of(
     errors = {}
     for index, objective in enumerate(dataset.spec.objectives):
         known_B = mask_BT[:, index] & (scenario_B >= 0)
-        errors[objective] = field_rce(
-            labels_BT[known_B, index], probabilities_BT[known_B, index], scenario_B[known_B]
-        )
+        errors[objective] = field_rce(labels_BT[known_B, index], probabilities_BT[known_B, index], scenario_B[known_B])
     return Calibration(measure(dataset, rows_B, probabilities_BT, bootstrap=bootstrap), errors)
 
 

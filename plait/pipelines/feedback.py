@@ -23,9 +23,7 @@ def built_feedback(project: Project) -> Path:
     """The folder with `part-*.parquet` of the workspace as it stands now; built where there is none yet."""
     tables, samples = checked_tables(project), built_samples(project)
     inputs = {"version": _VERSION, "tables": tables.name, "samples": samples.name}
-    return project.store.build(
-        "feedback", inputs, lambda out: build_feedback(tables, samples, project.workspace, out)
-    )
+    return project.store.build("feedback", inputs, lambda out: build_feedback(tables, samples, project.workspace, out))
 
 
 def known_after(project: Project, dataset: EncodedDataset, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
