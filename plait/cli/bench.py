@@ -110,6 +110,35 @@ def bench_rank(
         typer.echo(f"written: {measured.path}")
 
 
+@bench.command("ranker")
+def bench_ranker(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of both models; repeat for more.")] = None,
+    bootstrap: Annotated[int, typer.Option(help="Resamples of users for the 95 % intervals.")] = 200,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "hstu_ranker_bench_world",
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """HSTU + DNN against the tuned DIN: the same exposures, features and seeds; and what the oracle reaches.
+
+    On a bench market expect half an hour and more per model; interrupted runs go on.
+
+    Example: plait bench ranker -w ./bench --seeds 7
+    """
+    from rich.console import Console
+
+    from plait.cli.ladder import ladder_tables
+    from plait.pipelines.bench_ranker import measure_rankers, write_rankers
+    from plait.pipelines.project import open_project
+
+    chosen = seeds or [7]
+    measured = measure_rankers(open_project(workspace), seeds=chosen, bootstrap=bootstrap)
+    Console().print(ladder_tables(measured))
+    if write:
+        flags = " ".join(f"--seeds {seed}" for seed in chosen)
+        typer.echo(f"written: {write_rankers(measured, f'plait bench ranker -w {workspace} {flags}', name=name)}")
+
+
 @bench.command("next-item")
 def bench_next_item(
     *,

@@ -3,8 +3,9 @@
 import json
 import math
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from plait.training import CurvePoint, Recipe, TrainingResult, load_recipe_by_na
 from plait.training.checkpoint import Checkpoints, load_tensors
 from plait.training.loop import BEST_FILE, CHECKPOINTS_FOLDER, result_of
 from plait.training.recipe import parse_recipe
+from plait.training.task import to_minimise
 from plait.training.warm_start import start_from_weights, starting_weights
 
 _RUN_FILE = "run.json"
@@ -53,6 +55,12 @@ class TrainedModel:
     """False: the run goes on, and these are its best weights so far."""
 
     @property
+    def best_value(self) -> float:
+        """What the validation window says of the best weights, as a number that is better when smaller."""
+        best = next(point for point in reversed(self.result.curve) if point.step == self.result.best_step)
+        return to_minimise(best.metrics, self.recipe.training.metric)
+
+    @property
     def reference(self) -> str:
         """What `plait evaluate` and `plait serve` know it by."""
         return f"{self.name}@{self.version}" if self.version is not None else self.name
@@ -71,7 +79,8 @@ def train_model(
     """Train a recipe on the workspace and register the best weights.
 
     A run that was killed goes on from its checkpoint; one that was finished with the same recipe and data is used as
-    it is. If recipe or data differ, the run starts anew.
+    it is. If recipe or data differ, the run starts anew. A recipe with values to try (`[search]`) is trained with each
+    of them; the one that the validation window likes best is the model.
 
     Args:
         project: the workspace.
@@ -87,10 +96,47 @@ def train_model(
         TrainingError: the run failed or was interrupted.
     """
     chosen = workspace_recipe(project, recipe, overrides)
+    train = partial(_train_recipe, project, starts=starts or {}, resume=resume)
     name = name or Path(recipe).stem
+    if not chosen.search:
+        return train(chosen, name, register=register)
+    tried, best = _search(chosen, name, train)
+    if not _is_same_run(project.hidden / "runs" / name, best.run):
+        shutil.rmtree(project.hidden / "runs" / name, ignore_errors=True)
+        shutil.copytree(best.run, project.hidden / "runs" / name)
+    taken = train(best.recipe, name, register=register, resume=True)
+    return replace(taken, seconds=sum(one.seconds for one in tried), reused=all(one.reused for one in tried))
+
+
+def _search(recipe: Recipe, name: str, train: Callable[..., TrainedModel]) -> tuple[list[TrainedModel], TrainedModel]:
+    """Train every candidate: all of them, and the one with the best validation window."""
+    candidates, outcomes = recipe.candidates(), []
+    for place, (tried, candidate) in enumerate(candidates):
+        console.print(f"[dim]{name}: trying {_in_words(tried)} ({place + 1} of {len(candidates)})[/]")
+        outcomes.append(train(candidate, f"{name}.try-{place}", register=False))
+    values = [outcome.best_value for outcome in outcomes]
+    place = values.index(min(values))
+    tried, _ = candidates[place]
+    console.print(f"{name}: {_in_words(tried)} is the best of {len(candidates)} on the validation window")
+    return outcomes, outcomes[place]
+
+
+def _in_words(tried: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in tried.items())
+
+
+def _is_same_run(run: Path, other: Path) -> bool:
+    path = run / _RUN_FILE
+    return path.exists() and path.read_bytes() == (other / _RUN_FILE).read_bytes() and (run / _RESULT_FILE).exists()
+
+
+def _train_recipe(
+    project: Project, chosen: Recipe, name: str, *, starts: Mapping[str, str], register: bool, resume: bool
+) -> TrainedModel:
+    """Train a recipe that leaves nothing to choose."""
     kind = model_kind(project, chosen)
     run = project.hidden / "runs" / name
-    start = _train_start(project, chosen, starts or {}, resume=resume)
+    start = _train_start(project, chosen, starts, resume=resume)
     teacher = _train_teacher(project, chosen, resume=resume)
     _prepare(run, _identity(chosen, kind, start, teacher), resume=resume)
     torch.manual_seed(seeding.derive_seed(chosen.training.seed, "weights"))

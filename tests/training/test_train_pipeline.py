@@ -272,3 +272,34 @@ def test_the_command(root):
     result = CliRunner().invoke(register_commands(), arguments)
     assert result.exit_code == 0, result.output
     assert "by-hand@1" in result.output
+
+
+RATES = {"training.embedding_learning_rate": [1e-9, 0.05], "training.embedding_l2": [0.0]}
+
+
+def searched(project, rates=RATES, **training):
+    return train_model(
+        project,
+        "lr",
+        name="tried" if rates else "alone",
+        overrides={"training": {"epochs": 1, "tensorboard": False, "learning_rate": 1e-9, **training}, "search": rates},
+    )
+
+
+def test_the_validation_window_chooses_among_values(root):
+    """With next to no learning rate nothing is learnt; the other candidate finds out what is clicked."""
+    project = open_project(root)
+    tried = searched(project)
+    assert tried.recipe.training.embedding_learning_rate == 0.05
+    slow, fast = (searched(project, {}, embedding_learning_rate=rate, embedding_l2=0.0) for rate in (1e-9, 0.05))
+    assert tried.best_value == fast.best_value < slow.best_value
+    assert tried.seconds > tried.result.seconds, "the cost is that of all candidates"
+    manifest = Registry(root / ".plait" / "registry").resolve("tried").manifest
+    assert manifest.config["training"]["embedding_learning_rate"] == 0.05
+    assert "search" not in manifest.config
+
+
+def test_a_second_search_trains_nothing(root):
+    first, again = (searched(open_project(root)) for _ in range(2))
+    assert again.reused
+    assert (again.reference, again.result, again.seconds) == (first.reference, first.result, first.seconds)
