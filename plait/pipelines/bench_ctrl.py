@@ -75,6 +75,6 @@ def _command(project: Project, options: CtrlOptions) -> str:
 _NOTES = (
     "Split: {kind}. Epoch and settings were chosen on the validation window. gain: paired difference of AUC to the "
     "same backbone without alignment, 95 % over resampled users and, with several seeds, over seeds. Slices are by how "
-    "often training showed the item or the user; cold: at most {cold} times. train_s: with the alignment, without encoding texts. bytes: of the "
-    "weights that are served. p99_ms: one request in one process."
+    "often the training window shows the item or the user; cold: at most {cold} times. train_s: with the alignment, "
+    "without encoding texts. bytes: of the weights that are served. p99_ms: one request in one process."
 )
