@@ -182,10 +182,6 @@ def bench_ctrl(
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
     recipes: Annotated[list[str] | None, typer.Option(help="A recipe of the table; repeat for more.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="A seed of every recipe; repeat for more.")] = None,
-    shares: Annotated[
-        list[float] | None,
-        typer.Option(help="Compare on this share of the training window too; repeat for more.", min=0, max=1),
-    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Laid over every ranker's recipe: section.key=value; repeatable.")
     ] = None,
@@ -198,7 +194,7 @@ def bench_ctrl(
     Needs the text vectors of `plait embed`. A run that was trained before with the same recipe and data is used as it
     is; one that was interrupted goes on.
 
-    Example: plait bench ctrl -w ./ml1m --seeds 1 --seeds 2 --seeds 3 --shares 0.1
+    Example: plait bench ctrl -w ./ml1m --seeds 1 --seeds 2 --seeds 3
     """
     from plait.pipelines.bench_ctrl import CtrlOptions, measure_ctrl
     from plait.pipelines.project import open_project
@@ -207,7 +203,6 @@ def bench_ctrl(
     options = CtrlOptions(
         recipes or default.recipes,
         seeds or [1],
-        shares or [],
         settings or [],
         requests=requests,
         name=name,

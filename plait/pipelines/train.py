@@ -181,7 +181,7 @@ def _train_start(project: Project, recipe: Recipe, starts: Mapping[str, str], *,
     start, seed = recipe.training.start_from, recipe.training.seed
     if start is None:
         return None
-    name = starts.get(start, f"{Path(start).stem}-start-{seed}")
+    name = starts.get(start, f"{_stem(start, recipe)}-start-{seed}")
     return train_model(
         project,
         start,
@@ -208,8 +208,13 @@ def _train_teacher(project: Project, recipe: Recipe, *, resume: bool) -> Trained
     overrides = {"training": {"seed": seed, "share": recipe.training.share}}
     if not isinstance(model_kind(project, workspace_recipe(project, teacher, overrides)), RankerKind):
         raise ConfigError(f"training.teacher: '{teacher}' is no ranker; name a recipe that gives probabilities")
-    name = f"{Path(teacher).stem}-teacher-{seed}"
+    name = f"{_stem(teacher, recipe)}-teacher-{seed}"
     return train_model(project, teacher, name=name, overrides=overrides, register=False, resume=resume)
+
+
+def _stem(first: str, recipe: Recipe) -> str:
+    """What runs of a recipe that comes first are called; those on a share of the window apart from the others."""
+    return Path(first).stem + ("" if recipe.training.share == 1 else f"-{recipe.training.share:g}")
 
 
 def _teach(project: Project, kind: ModelKind, teacher: TrainedModel) -> None:

@@ -17,7 +17,7 @@ from plait.schema import Split
 from plait.testing.batches import small_spec
 from plait.testing.training_data import SmallDataset
 from plait.training import TrainingConfig, load_recipe_by_name, predict, recipe_names, train
-from plait.training.data import Loader
+from plait.training.data import Loader, training_rows
 from plait.training.log import read_log
 from plait.training.loop import train_task
 from plait.training.objective import combined, objective_losses
@@ -64,6 +64,25 @@ def test_masked_loss_by_hand():
     assert loss.item() == pytest.approx(weighted, rel=1e-6)
     nothing = objective_losses(logits_BT, labels_BT, torch.zeros(2, 3, dtype=torch.bool))
     assert combined(nothing, torch.ones(3)).item() == 0.0
+
+
+def test_a_share_of_the_training_window_is_the_same_for_every_model(monkeypatch, tmp_path):
+    """A quarter of the rows, drawn by seed alone; a run takes no others."""
+    dataset, seen = SmallDataset(), []
+    all_B, some_B = (training_rows(dataset, share, 3) for share in (1.0, 0.25))
+    assert len(some_B) == round(len(all_B) / 4)
+    assert set(some_B) < set(all_B)
+    np.testing.assert_array_equal(some_B, training_rows(dataset, 0.25, 3))
+    assert set(some_B) != set(training_rows(dataset, 0.25, 4))
+    asked = SmallDataset.impression_batch
+    monkeypatch.setattr(
+        SmallDataset,
+        "impression_batch",
+        lambda self, rows_B, length: seen.append(rows_B) or asked(self, rows_B, length),
+    )
+    run("lr-small", tmp_path, epochs=1, share=0.25, seed=3)
+    trained = set(np.concatenate(seen)) & set(all_B)
+    assert trained == set(some_B)
 
 
 def test_lazy_adam_is_adam_on_the_rows_used():
