@@ -490,6 +490,8 @@ def bench_revenue(
     for label, metric in metrics.items():
         bounds = "" if metric.low is None else f"({metric.low:,.4g} to {metric.high:,.4g})"
         typer.echo(f"{label:>24}  {metric.value:,.4g} {bounds} {metric.unit}")
+    if path is not None:
+        typer.echo(f"written: {path}")
 
 
 @bench.command("understand-speed")

@@ -10,12 +10,12 @@ from torch import nn
 from plait.calibration import DriftRule, Window, drift_windows
 from plait.evaluation import Estimate, Evaluation, field_rce
 from plait.features.dataset import EncodedDataset
+from plait.models.loading import load_model
 from plait.pipelines.calibrate import Calibrated
 from plait.pipelines.evaluate import registered_dataset
 from plait.pipelines.measure import measure
 from plait.pipelines.project import Project
 from plait.registry import Registry
-from plait.models.loading import load_model
 from plait.schema import Split
 from plait.training import predict
 
