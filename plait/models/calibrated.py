@@ -91,9 +91,7 @@ def uncalibrated(model: nn.Module) -> nn.Module:
 def curve_layer(curves: Curves) -> CurveLayer:
     """Fitted curves as a layer."""
     layer = CurveLayer(*curves.shape)
-    layer.load_state_dict(
-        {name: torch.from_numpy(getattr(curves, name)).float() for name in layer.state_dict()}
-    )
+    layer.load_state_dict({name: torch.from_numpy(getattr(curves, name)).float() for name in layer.state_dict()})
     return layer.eval()
 
 

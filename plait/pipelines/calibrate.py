@@ -68,9 +68,7 @@ def calibrate_model(
     return Calibrated(source, registered, dataset, ranker, calibrated(ranker, curve_layer(curves)), len(time_B))
 
 
-def _rows(
-    dataset: EncodedDataset, ranker: nn.Module, last_ms: int | None
-) -> tuple[CalibrationRows, NDArray[np.int64]]:
+def _rows(dataset: EncodedDataset, ranker: nn.Module, last_ms: int | None) -> tuple[CalibrationRows, NDArray[np.int64]]:
     """Labelled logits of the validation window, and the times of their exposures."""
     predictions = predict(dataset, ranker, Split.VALID, label="validation window")
     time_B, mask_BT = dataset.times(predictions.rows), predictions.mask_BT

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from plait.config import Settings
 from plait.data.item_sequences import Protocol
+from plait.training.delayed import DelayedFeedback
 
 
 class NextItemTraining(Settings):
@@ -65,6 +66,9 @@ class TrainingConfig(Settings):
     """How the learning rates fall over all epochs after the warm-up, to zero if they fall."""
     clip_norm: float = Field(10.0, gt=0)
     """The largest gradient norm of everything but embedding tables."""
+    delayed_feedback: DelayedFeedback = "waiting"
+    """Rankers, labels that are not mature at the end of training: `waiting` leaves them out, `naive` takes them as they
+    stand, `dfm` takes them with the share of positives that is known after as long as each has had."""
     objective_weights: dict[str, float] = {}
     """Weights of the objectives in the loss; 1 where none is given."""
     metric: Literal["logloss", "auc", "hr@10", "ndcg@10", "alignment"] = "logloss"

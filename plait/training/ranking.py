@@ -17,6 +17,7 @@ from plait.telemetry import progress
 from plait.training.checkpoint import save_tensors
 from plait.training.config import TrainingConfig
 from plait.training.data import Loader, TrainingData
+from plait.training.delayed import KnownShares, delayed_loss
 from plait.training.log import RunLog
 from plait.training.loop import BEST_FILE, CurvePoint, TrainingResult, torch_switches, train_task
 from plait.training.objective import masked_loss
@@ -28,7 +29,13 @@ _RATE_SAMPLE = 100_000
 
 
 def train(
-    dataset: TrainingData, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool = True
+    dataset: TrainingData,
+    model: nn.Module,
+    config: TrainingConfig,
+    run: Path,
+    *,
+    resume: bool = True,
+    shares: KnownShares | None = None,
 ) -> TrainingResult:
     """Train a ranker and leave the best weights in it; see `train_task`.
 
@@ -38,13 +45,14 @@ def train(
         config: how to train.
         run: folder of this run: log, checkpoints, best weights.
         resume: go on from the checkpoint in `run`, if there is one.
+        shares: how much of each exposure's feedback is in; None to wait for maturity.
 
     Raises:
         TrainingError: the training window is empty, the loss is not a number, or the run was interrupted (after a
             checkpoint).
     """
     if not isinstance(model, OnePass):
-        return train_task(RankingTask(dataset, model, config), config, run, resume=resume)
+        return train_task(RankingTask(dataset, model, config, shares), config, run, resume=resume)
     run.mkdir(parents=True, exist_ok=True)
     with torch_switches(config):
         return _count(dataset, model, model, config, run)
@@ -57,13 +65,17 @@ class RankingTask:
         dataset: encoded samples.
         model: a ranker.
         config: how to train.
+        shares: how much of each exposure's feedback is in; None to wait for maturity.
 
     Raises:
         TrainingError: the training window is empty.
     """
 
-    def __init__(self, dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> None:
+    def __init__(
+        self, dataset: TrainingData, model: nn.Module, config: TrainingConfig, shares: KnownShares | None = None
+    ) -> None:
         self.model = model
+        self._shares = shares
         self._dataset, self._config = dataset, config
         self._ranker = as_ranker(model)
         self._loader = _loader(dataset, model, config)
@@ -83,9 +95,12 @@ class RankingTask:
             yield Batch.from_features(features), len(rows_B)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Cross-entropy over mature labels."""
+        """Cross-entropy over mature labels, or the likelihood of labels as they stand."""
         logits_BT = self._ranker(batch)
         with torch.autocast("cpu", enabled=False):
+            if self._shares is not None:
+                share_BT = self._shares.at(batch.time_B)
+                return delayed_loss(logits_BT.float(), batch.labels_BT, share_BT, self._weight_T)
             return masked_loss(logits_BT.float(), batch.labels_BT, batch.mask_BT, self._weight_T)
 
     def validate(self) -> dict[str, float]:
