@@ -22,7 +22,19 @@ from plait.pipelines.feedback import training_shares
 from plait.pipelines.item_sequences import item_sequences
 from plait.pipelines.project import Project
 from plait.pipelines.sample_texts import load_sample_texts, sample_texts
-from plait.training import AlignmentTask, NextItemTask, Recipe, TrainingConfig, TrainingResult, train, train_task
+from plait.schema import Split
+from plait.training import (
+    AlignmentTask,
+    NextItemTask,
+    Predictions,
+    Recipe,
+    TrainingConfig,
+    TrainingResult,
+    predict,
+    train,
+    train_task,
+)
+from plait.training.soft_labels import SoftLabels
 
 
 class ModelKind(Protocol):
@@ -72,6 +84,8 @@ class RankerKind:
     def __init__(self, project: Project, data: Path, groups: Mapping[str, Path]) -> None:
         self._project = project
         self.data = data
+        self.teacher: Predictions | None = None
+        """What a teacher says of the training window, for a recipe that has one."""
         self.groups = {name: folder.name for name, folder in groups.items()}
         self._dataset = EncodedDataset.open(data, list(groups.values()))
 
@@ -82,9 +96,14 @@ class RankerKind:
         return build_model(recipe.model, self._dataset.spec, self._dataset.item_fields_VI)
 
     def train(self, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool) -> TrainingResult:
-        """Descent, or one pass for a model that counts."""
+        """Descent, or one pass for a model that counts; on labels mixed with its teacher's, if it has one."""
+        taught = self.teacher and SoftLabels(self._dataset, self.teacher, config.teacher_weight)
         shares = training_shares(self._project, self._dataset, config.delayed_feedback)
-        return train(self._dataset, model, config, run, resume=resume, shares=shares)
+        return train(taught or self._dataset, model, config, run, resume=resume, shares=shares)
+
+    def teach(self, model: nn.Module) -> Predictions:
+        """What a trained model says of the training window."""
+        return predict(self._dataset, model, Split.TRAIN)
 
     def describe(self, recipe: Recipe, run: Path) -> dict[str, Path]:
         """Recipe and specification."""

@@ -2,7 +2,7 @@
 
 With F_t(e) the share of objective t's positives that are known e after their exposure, a label that stands at 1 has
 probability p F, one that stands at 0 has 1 - p F. Their likelihood, with p the probability that the label ever becomes
-1, is what `delayed_loss` makes large:
+1, is what `delayed_losses` makes large:
 
     loss = -y log p - (1 - y) log(1 - p F(e))        (log F(e) of the positives does not depend on p)
 
@@ -18,6 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+
+from plait.training.objective import ObjectiveLosses
 
 DelayedFeedback = Literal["waiting", "naive", "dfm"]
 _KNOTS = 512
@@ -93,23 +95,20 @@ def known_shares(
     return distinct_K, above_K
 
 
-def delayed_loss(logits_BT: Tensor, known_BT: Tensor, share_BT: Tensor, weight_T: Tensor) -> Tensor:
-    """Negative log-likelihood of labels as they stand: mean per objective, then the weighted mean over objectives.
+def delayed_losses(logits_BT: Tensor, known_BT: Tensor, share_BT: Tensor) -> ObjectiveLosses:
+    """Negative log-likelihood of labels as they stand, its mean per objective.
 
     Args:
         logits_BT: the model's, of the label that will be.
         known_BT: 1 where the label stands at 1.
         share_BT: F; where it is 0 a label says nothing and enters nowhere.
-        weight_T: weights of the objectives.
     """
     says_BT = (share_BT > 0).to(logits_BT.dtype)
     # log(1 - p F) = log((1 - F) + F (1 - p)), in logarithms throughout
     none_BT = torch.logaddexp(torch.log1p(-share_BT), share_BT.log() + functional.logsigmoid(-logits_BT))
     each_BT = -torch.where(known_BT > 0, functional.logsigmoid(logits_BT), none_BT)
     count_T = says_BT.sum(0)
-    mean_T = (each_BT * says_BT).sum(0) / count_T.clamp(min=1.0)
-    present_T = weight_T * (count_T > 0)
-    return (mean_T * present_T).sum() / present_T.sum().clamp(min=torch.finfo(torch.float32).tiny)
+    return ObjectiveLosses((each_BT * says_BT).sum(0) / count_T.clamp(min=1.0), (count_T > 0).to(logits_BT.dtype))
 
 
 def _at_quantiles(delay_K: NDArray[np.int64]) -> NDArray[np.int64]:

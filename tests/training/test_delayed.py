@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from plait.training.delayed import KnownShares, delayed_loss, known_shares
-from plait.training.objective import masked_loss
+from plait.training.delayed import KnownShares, delayed_losses, known_shares
+from plait.training.objective import objective_losses
 
 HOUR = 3_600_000
 
@@ -62,7 +62,7 @@ def fitted_rate(shares, time_B, known_BT):
 
     def closure():
         optimiser.zero_grad()
-        loss = delayed_loss(logit.expand(len(labels_BT), 1), labels_BT, share_BT, torch.ones(1))
+        loss = delayed_losses(logit.expand(len(labels_BT), 1), labels_BT, share_BT).mean_T.sum()
         loss.backward()
         return loss
 
@@ -85,15 +85,17 @@ def test_shares_of_none_and_all_are_waiting():
     logits_BT = torch.randn(50, 3, generator=rng) * 4
     labels_BT = (torch.rand(50, 3, generator=rng) < 0.3).float()
     mask_BT = torch.rand(50, 3, generator=rng) < 0.7
-    weight_T = torch.tensor([1.0, 2.0, 0.5])
-    found = delayed_loss(logits_BT, labels_BT, mask_BT.float(), weight_T)
-    torch.testing.assert_close(found, masked_loss(logits_BT, labels_BT, mask_BT, weight_T))
+    mask_BT[:, 2] = False
+    found = delayed_losses(logits_BT, labels_BT, mask_BT.float())
+    expected = objective_losses(logits_BT, labels_BT, mask_BT)
+    torch.testing.assert_close(found.mean_T, expected.mean_T)
+    torch.testing.assert_close(found.known_T, expected.known_T)
 
 
 def test_the_gradient_by_hand():
     """d/dz of -log(1 - p F) is F p (1 - p) / (1 - p F); of -log p it is p - 1."""
     logits_BT = torch.tensor([[0.0], [0.0], [0.0]], requires_grad=True)
     share_BT = torch.tensor([[0.5], [0.5], [0.0]])
-    delayed_loss(logits_BT, torch.tensor([[0.0], [1.0], [0.0]]), share_BT, torch.ones(1)).backward()
+    delayed_losses(logits_BT, torch.tensor([[0.0], [1.0], [0.0]]), share_BT).mean_T.sum().backward()
     expected = [0.5 * 0.25 / 0.75 / 2, -0.5 / 2, 0.0]
     np.testing.assert_allclose(logits_BT.grad[:, 0].numpy(), expected, atol=1e-6)
