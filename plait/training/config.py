@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from plait.config import Settings
 from plait.data.item_sequences import Protocol
+from plait.training.delayed import DelayedFeedback
 
 
 class NextItemTraining(Settings):
@@ -71,6 +72,9 @@ class TrainingConfig(Settings):
     """w: rankers with a teacher learn `(1 - w) label + w probability`."""
     clip_norm: float = Field(10.0, gt=0)
     """The largest gradient norm of everything but embedding tables."""
+    delayed_feedback: DelayedFeedback = "waiting"
+    """Rankers, labels that are not mature at the end of training: `waiting` leaves them out, `naive` takes them as they
+    stand, `dfm` takes them with the share of positives that is known after as long as each has had."""
     objective_weights: dict[str, float] = {}
     """Weights of the objectives in the loss; 1 where none is given."""
     objectives: list[str] = []

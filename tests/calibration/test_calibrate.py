@@ -183,3 +183,12 @@ def test_the_commands(project, tmp_path):
     assert result.exit_code == 2
     manifest = json.loads((project.hidden / "registry" / "lr" / "2" / "manifest.json").read_text())
     assert "calibration.safetensors" in manifest["files"]
+
+
+def test_training_on_labels_as_they_stand(project):
+    """Windows of one hour and a log of days: next to nothing is immature, and all ways agree closely."""
+    for way in ("naive", "dfm"):
+        once = {"training": {"epochs": 1, "tensorboard": False, "delayed_feedback": way}}
+        trained = train_model(project, "lr", name=f"lr-{way}", overrides=once)
+        plain = train_model(project, "lr", overrides={"training": {"epochs": 1, "tensorboard": False}})
+        assert trained.result.curve[-1].logloss == pytest.approx(plain.result.curve[-1].logloss, abs=2e-3)
