@@ -1,10 +1,12 @@
 """The calibrated version of a registered model, without calibrating twice."""
 
+from typing import Final
+
 from plait.pipelines.calibrate import calibrate_model
 from plait.pipelines.models import model_registry
 from plait.pipelines.project import Project
 
-_METHOD = "field"
+_METHOD: Final = "field"
 
 
 def calibrated_version(project: Project, source: str) -> str:
