@@ -101,6 +101,8 @@ class FeatureSpec:
     fields: tuple[Field, ...]
     numbers: tuple[Number, ...]
     multi_fields: tuple[MultiField, ...] = ()
+    parents: tuple[int, ...] = ()
+    """Of every objective the index of the one before it in the funnel, -1 for none."""
 
     def columns(self, source: FieldSource) -> tuple[int, ...]:
         """Indices into `fields` of the fields that come from `source`."""
@@ -204,6 +206,7 @@ class FeatureSpec:
                 fields=tuple(Field(**each) for each in content["fields"]),
                 numbers=tuple(Number(**each) for each in content["numbers"]),
                 multi_fields=tuple(MultiField(**each) for each in content["multi_fields"]),
+                parents=tuple(content.get("parents", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"not a feature specification: {error!r}; encode the samples again") from error

@@ -74,6 +74,13 @@ class TrainingConfig(Settings):
     """The largest gradient norm of everything but embedding tables."""
     objective_weights: dict[str, float] = {}
     """Weights of the objectives in the loss; 1 where none is given."""
+    objectives: list[str] = []
+    """The objectives that are learned and judged by; all where none is named."""
+    positive_weights: dict[str, float] = {}
+    """Weights of an objective's positives in the loss; logits stay those of the true chances."""
+    balancing: Literal["none", "uncertainty", "pcgrad"] = "none"
+    """How the objectives' losses become one: their mean; that of their logarithms (uncertainty weighting); or the mean
+    with gradients that do not go against each other (PCGrad: a backward pass per objective)."""
     metric: Literal["logloss", "auc", "hr@10", "ndcg@10", "alignment"] = "logloss"
     """What the validation window judges by: the mean over objectives of one of the first two; next-item models: one of
     the next two; alignment: how often rows and texts find each other."""
@@ -82,6 +89,12 @@ class TrainingConfig(Settings):
     """Only every so many epochs (and the last) are evaluated."""
     patience: int = Field(2, ge=1)
     """Training stops after this many evaluations without a better one; the best weights are kept."""
+    users_share: float = Field(1.0, gt=0, le=1)
+    """About what share of the training exposures (those of whole users, drawn by seed) is trained on: for comparisons
+    of many models."""
+    conflict_batches: int = Field(0, ge=0)
+    """At every evaluation: how many training batches are asked whether the objectives' gradients go against each other
+    (a backward pass per objective and batch)."""
     validation_exposures: int = Field(200_000, ge=1)
     """About how many exposures of the validation window (those of whole users, drawn by seed) are used."""
     next_item: NextItemTraining = NextItemTraining()

@@ -12,16 +12,22 @@ import torch
 
 from plait.errors import ConfigError, TrainingError
 from plait.models.builder import build_model
+from plait.models.head import build_head
 from plait.schema import Split
+from plait.testing.batches import small_spec
 from plait.testing.training_data import SmallDataset
 from plait.training import TrainingConfig, load_recipe_by_name, predict, recipe_names, train
 from plait.training.data import Loader, training_rows
 from plait.training.log import read_log
-from plait.training.objective import masked_loss
+from plait.training.objective import combined, objective_losses
 from plait.training.optimiser import LazyAdam, learning_rate_scale
 from plait.training.ranking import base_logits
 from plait.training.recipe import parse_overrides, parse_recipe
 
+MIXTURES = [
+    f"moe-{name}"
+    for name in ("cgc", "dense", "esmm", "global", "home", "mmoe", "pepnet", "ple", "shared-bottom", "star", "topk")
+]
 FAMILIES = ("lr-small", "dnn-small", "hstu-small")
 
 
@@ -50,11 +56,13 @@ def test_masked_loss_by_hand():
     labels_BT[0, 2] = 1.0
     mask_BT = torch.tensor([[True, True, False], [True, False, False]])
     expected = (np.log(2) + -np.log(0.8)) / 2
-    assert masked_loss(logits_BT, labels_BT, mask_BT, torch.ones(3)).item() == pytest.approx(expected, rel=1e-6)
+    losses = objective_losses(logits_BT, labels_BT, mask_BT)
+    assert combined(losses, torch.ones(3)).item() == pytest.approx(expected, rel=1e-6)
     weighted = (3 * np.log(2) + -np.log(0.8)) / 4
-    loss = masked_loss(logits_BT, labels_BT, mask_BT, torch.tensor([3.0, 1.0, 7.0]))
+    loss = combined(losses, torch.tensor([3.0, 1.0, 7.0]))
     assert loss.item() == pytest.approx(weighted, rel=1e-6)
-    assert masked_loss(logits_BT, labels_BT, torch.zeros(2, 3, dtype=torch.bool), torch.ones(3)).item() == 0.0
+    nothing = objective_losses(logits_BT, labels_BT, torch.zeros(2, 3, dtype=torch.bool))
+    assert combined(nothing, torch.ones(3)).item() == 0.0
 
 
 def test_a_share_of_the_training_window_is_the_same_for_every_model(monkeypatch, tmp_path):
@@ -247,14 +255,16 @@ def test_recipes_all_load():
         "dnn",
         "dnn-small",
         "hstu",
+        "hstu-moe",
         "hstu-small",
         "kar-dcnv2",
         "lr",
+        *MIXTURES,
         "popularity",
         "text-ranker",
         "wide-deep",
     ]
-    assert len(names) == 20 + 14
+    assert sum("-next" in name for name in names) == 14
     for name in names:
         chosen = load_recipe_by_name(name, Path())
         again = parse_recipe(json.loads(json.dumps(chosen.to_dict())), name)
@@ -269,6 +279,23 @@ def test_hstu_is_the_dnn_with_a_sequence():
     dnn = load_recipe_by_name("dnn", Path()).model.model_dump(exclude={"family"})
     hstu = load_recipe_by_name("hstu", Path()).model.model_dump(exclude={"family", "sequence", "memory"})
     assert dnn == hstu
+
+
+def test_hstu_with_experts_is_the_mixture_with_a_sequence():
+    mixture = load_recipe_by_name("moe-dense", Path()).model.model_dump(exclude={"family"})
+    hstu = load_recipe_by_name("hstu-moe", Path()).model.model_dump(exclude={"family", "sequence", "memory"})
+    assert mixture == hstu
+
+
+@pytest.mark.parametrize("name", ["dnn", *MIXTURES])
+def test_mixtures_cost_what_the_dnn_costs(name):
+    """With 13 objectives and 36 scenarios every variant's deep part costs at most the MLP's, and most of it is used."""
+    width, objectives = 512, 13
+    chosen = load_recipe_by_name(name, Path()).model
+    of_mlp = 2 * (width * 256 + 256 * 128 + 128 * objectives)
+    cross = 2 * (width * 32 + 32 * width) * chosen.cross_layers + 2 * width * objectives
+    head = build_head(chosen, width, small_spec(objectives=objectives, scenarios=36))
+    assert 0.85 * of_mlp < head.flops - cross <= of_mlp
 
 
 def test_overrides():
