@@ -229,7 +229,7 @@ def bench_text_methods(
     Quality, training time and the time of a request, against the ranker without texts. Needs the vectors of
     `plait embed`; what was trained before is used as it is.
 
-    Example: plait bench text-methods -w ./demo --seeds 1 --seeds 2 --seeds 3
+    Example: plait bench text-methods -w ./frappe --seeds 1 --seeds 2 --seeds 3
     """
     from plait.pipelines.bench_text_methods import METHODS, MethodOptions, measure_methods
     from plait.pipelines.project import open_project
@@ -250,6 +250,7 @@ def bench_encoders(
     every: Annotated[str, typer.Option(help="Time between two snapshots of users.")] = "1d",
     items: Annotated[int, typer.Option(help="The most apps that a text names per action.", min=1)] = 8,
     characters: Annotated[int, typer.Option(help="The most characters of a text.", min=40)] = 600,
+    recipe: Annotated[str, typer.Option(help="The ranker: a recipe or a model of plait.toml.")] = "dnn",
     seeds: Annotated[list[int] | None, typer.Option(help="A seed of every model; repeat for more.")] = None,
     name: Annotated[str, typer.Option(help="Of the result file.")] = "llm_rung",
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
@@ -264,7 +265,7 @@ def bench_encoders(
     from plait.pipelines.bench_encoders import EncoderOptions, measure_encoders
     from plait.pipelines.project import open_project
 
-    options = EncoderOptions(encoder, users, every, items, characters, seeds or [1], name=name, write=write)
+    options = EncoderOptions(encoder, users, every, items, characters, recipe, seeds or [1], name=name, write=write)
     _show(*measure_encoders(open_project(workspace), options))
 
 

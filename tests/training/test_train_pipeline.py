@@ -187,7 +187,8 @@ def test_encoders_are_compared_on_some_users(embedded, monkeypatch):
     for module in ("plait.pipelines.embed", "plait.pipelines.bench_encoders"):
         monkeypatch.setattr(f"{module}.open_encoder", fake)
     before = user_vectors(embedded)[0]
-    options = EncoderOptions(("minilm", "gguf:model.gguf"), users=20, every="5d", seeds=(1,), bootstrap=40, write=False)
+    asked = ("minilm", "gguf:model.gguf")
+    options = EncoderOptions(asked, 20, every="5d", recipe="dnn-small", seeds=(1,), bootstrap=40, write=False)
     metrics, path = measure_encoders(embedded, options)
     assert path is None
     assert user_vectors(embedded)[0] == before
