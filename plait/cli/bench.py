@@ -400,6 +400,26 @@ def bench_understand_fields(
         typer.echo(f"written: {measured.path}")
 
 
+@bench.command("understand-colors")
+def bench_understand_colors(
+    *,
+    data_folder: Annotated[Path, typer.Option(envvar="PLAIT_DATA", help="Folder that holds fashion/.")],
+    photographs: Annotated[int, typer.Option(help="Drawn at random.", min=1)] = 2_000,
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """The colour measure against the base colours that a shop gave the products on fashion photographs.
+
+    Example: plait bench understand-colors --data-folder ~/data
+    """
+    from plait.pipelines.bench_understand_colors import measure_colors
+
+    metrics, path = measure_colors(data_folder, photographs, write=write)
+    for name, metric in metrics.items():
+        typer.echo(f"{name:>20}  {metric.value:.4f}  ({metric.low or 0:.4f} to {metric.high or 0:.4f})")
+    if path is not None:
+        typer.echo(f"written: {path}")
+
+
 @bench.command("understand-speed")
 def bench_understand_speed(
     *,

@@ -13,7 +13,7 @@ from plait.data.artifacts import ArtifactStore
 from plait.llm.answer_cache import AnswerCache
 from plait.llm.generate import ChatModel
 from plait.pipelines.labelled_creatives import DataName, LabelledCreatives, read_labelled
-from plait.pipelines.results import Metric, write_result
+from plait.pipelines.results import Metric, share_metric, write_result
 from plait.pipelines.understand_ask import (
     AskedLabels,
     StrategyName,
@@ -98,7 +98,9 @@ def _light(options: StrategyOptions, data: LabelledCreatives, rows: Sequence[int
 
 def _metrics(key: str, found: AskedLabels) -> dict[str, Metric]:
     metrics = {
-        f"{key}.{'acc' if len(found.accuracy) == 1 else f'l{level}'}": _share(share, found.rows)
+        f"{key}.{'acc' if len(found.accuracy) == 1 else f'l{level}'}": share_metric(
+            round(share * found.rows), found.rows
+        )
         for level, share in enumerate(found.accuracy, start=1)
     }
     metrics[f"{key}.tokens_per_creative"] = Metric(found.tokens_per_creative, unit="tokens")
@@ -106,14 +108,6 @@ def _metrics(key: str, found: AskedLabels) -> dict[str, Metric]:
     if found.tokens_per_creative:
         metrics[f"{key}.creatives_per_s"] = Metric(found.creatives_per_s, unit="creatives/s")
     return metrics
-
-
-def _share(share: float, rows: int) -> Metric:
-    """A share with Wilson's 95 % interval."""
-    z = 1.96
-    middle = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
-    reach = z / (1 + z**2 / rows) * float(np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2)))
-    return Metric(share, max(0.0, middle - reach), min(1.0, middle + reach), "fraction")
 
 
 def _write(options: StrategyOptions, metrics: dict[str, Metric], words: Sequence[str]) -> Path:
