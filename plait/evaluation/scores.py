@@ -23,6 +23,10 @@ class Estimate:
         """Whether there is a number at all."""
         return not math.isnan(self.value)
 
+    def excludes(self, value: float) -> bool:
+        """Whether the interval lies wholly on one side of `value`."""
+        return self.low is not None and self.high is not None and (self.low > value or self.high < value)
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:

@@ -97,9 +97,7 @@ def dataset_and_model(project: Project, reference: str) -> tuple[EncodedDataset,
         ArtifactError: there is no such model, or it was trained on other codes than the workspace has now.
     """
     registered = Registry(project.hidden / "registry").resolve(reference)
-    encoded = encoded_dataset(project)
-    _check_same_data(registered, encoded)
-    return EncodedDataset.open(encoded, registered_groups(project, registered)), load_model(registered)
+    return registered_dataset(project, registered), load_model(registered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +139,17 @@ def evaluate_against(
         comparison = paired_difference(second, evaluation)
     use = expert_use(*dataset_and_model(project, reference), split) if experts else []
     return Measured(evaluation, comparison, use)
+
+
+def registered_dataset(project: Project, registered: RegisteredModel) -> EncodedDataset:
+    """The workspace's samples as the model reads them.
+
+    Raises:
+        ArtifactError: it was trained on other codes than the workspace has now.
+    """
+    encoded = encoded_dataset(project)
+    _check_same_data(registered, encoded)
+    return EncodedDataset.open(encoded, registered_groups(project, registered))
 
 
 def evaluate_oracle(project: Project, *, split: Split, bootstrap: int) -> Evaluation | None:
