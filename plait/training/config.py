@@ -46,7 +46,8 @@ class TrainingConfig(Settings):
     freeze_start: bool = True
     """Weights taken from there stay as they are; False to go on training them."""
     share: float = Field(1.0, gt=0, le=1)
-    """Share of the training window's exposures that is used, drawn by seed: how much data does a model need?"""
+    """Share of the training window's exposures whose labels are used, drawn by seed: how many does a model need? A
+    recipe that this one starts from has the same share, but all of the window where it looks at no label."""
     epochs: int = Field(3, ge=1)
     """Passes over these, at most."""
     batch_size: int = Field(1024, ge=1)

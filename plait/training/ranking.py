@@ -15,6 +15,7 @@ from plait.errors import ConfigError, TrainingError
 from plait.models.batch import Batch
 from plait.models.expert_head import ExpertHead
 from plait.models.ranker import OnePass, StartsFromRates
+from plait.nn.feature_inputs import FeatureInputs
 from plait.schema import Split
 from plait.telemetry import console, progress
 from plait.training.checkpoint import save_tensors
@@ -110,7 +111,8 @@ class RankingTask:
             if balancing == "pcgrad":
                 loss = loss + surgery(losses, self._weight_T, shared_weights(self.model))
             balance = self._watch.balance()
-            return loss if balance is None else loss + self._balance * balance
+            loss = loss if balance is None else loss + self._balance * balance
+            return loss + gate_price(self.model)
 
     def _losses(self, logits_BT: Tensor, batch: Batch) -> ObjectiveLosses:
         """Of mature labels, or of all as they stand."""
@@ -176,6 +178,12 @@ def objective_weights(config: TrainingConfig, objectives: Sequence[str]) -> tupl
 def balance_weight(model: nn.Module) -> float:
     """Weight of the balance loss of the model's experts; 0 without any."""
     return max((part.config.balance for part in model.modules() if isinstance(part, ExpertHead)), default=0.0)
+
+
+def gate_price(model: nn.Module) -> Tensor:
+    """What the open gates of the model's features cost; 0 without any."""
+    weights = [part.gate_weight * part.price() for part in model.modules() if isinstance(part, FeatureInputs)]
+    return torch.stack(weights).sum() if weights else torch.zeros(())
 
 
 def base_logits(dataset: TrainingData, config: TrainingConfig) -> Tensor:
