@@ -58,7 +58,7 @@ class RecentDataset(EncodedDataset):
         if split is not Split.TRAIN or self.keep_ms is None or not len(rows_B):
             return rows_B
         time_B = self.times(rows_B)
-        return rows_B[time_B > time_B.max() - self.keep_ms]
+        return np.asarray(rows_B[time_B > time_B.max() - self.keep_ms])
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,7 @@ def test_what_is_registered(project):
     assert (noted["method"], noted["of"], noted["window"]) == ("field", "lr@1", "valid")
     cut = START_MS + TURN * 86_400_000
     assert cut - 86_400_000 < noted["from"] < noted["to"] < cut + 16 * 86_400_000
+    assert 4.5 * 86_400_000 < noted["to"] - noted["from"] < 5 * 86_400_000
     model = load_model(new)
     assert isinstance(model, CalibratedRanker)
     assert sorted(load_file(new.file("calibration.safetensors"))) == ["below_ST", "knot_STK", "slope_STK", "value_ST"]

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from plait.errors import ConfigError
+from plait.training.config import TrainingConfig
 from plait.training.delayed import KnownShares, delayed_losses, known_shares
 from plait.training.objective import objective_losses
+from plait.training.ranking import objective_weights
 
 HOUR = 3_600_000
 
@@ -99,3 +102,9 @@ def test_the_gradient_by_hand():
     delayed_losses(logits_BT, torch.tensor([[0.0], [1.0], [0.0]]), share_BT).mean_T.sum().backward()
     expected = [0.5 * 0.25 / 0.75 / 2, -0.5 / 2, 0.0]
     np.testing.assert_allclose(logits_BT.grad[:, 0].numpy(), expected, atol=1e-6)
+
+
+def test_positive_weights_have_no_place_in_it():
+    config = TrainingConfig(delayed_feedback="dfm", positive_weights={"pay": 2.0})
+    with pytest.raises(ConfigError, match=r"delayed_feedback = 'dfm'.*leave one of the two out"):
+        objective_weights(config, ("pay",))
