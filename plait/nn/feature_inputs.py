@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 SPREAD = 0.5
-"""sigma: deviation of a gate's noise; a gate begins half open."""
-_PACE = 10.0
-"""A gate moves this much faster than a weight: it must go from open to closed within one training."""
+"""sigma: deviation of a gate's noise."""
+_BEGINNING = 1.0
+"""mu at first: open, so that weights learn what a feature says before its gate can close for good."""
+_PACE = 3.0
+"""A gate moves this much faster than a weight: it must be able to close within one training."""
 
 
 class FeatureInputs(nn.Module):
@@ -55,7 +57,7 @@ class FeatureInputs(nn.Module):
         """Each gate's mu `[F]`: above 1 a gate is wide open, below 0 closed. 1 without gates."""
         if self.gate_F is None:
             return torch.ones(int(self.feature_K.max()) + 1)
-        return 0.5 + _PACE * self.gate_F
+        return _BEGINNING + _PACE * self.gate_F
 
     def price(self) -> Tensor:
         """Mean chance that a gate is open; 0 without gates."""

@@ -24,12 +24,14 @@ def test_without_a_choice_nothing_is_copied():
 def test_outside_training_a_gate_multiplies_by_how_open_it_is():
     reads = FeatureInputs([[0, 1], [2]], 3, gate_weight=1.0).eval()
     with torch.no_grad():
-        reads.gate_F.copy_(torch.tensor([-0.025, 0.2]))  # mu = 0.5 + 10 g: 0.25 and 2.5, which is wide open
+        reads.gate_F.copy_(torch.tensor([-0.25, 0.5]))  # mu = 1 + 3 g: 0.25 and 2.5, which is wide open
     assert reads(torch.tensor([[4.0, 8.0, 3.0]])).tolist() == [[1.0, 2.0, 3.0]]
 
 
 def test_in_training_gates_are_drawn_for_every_row_and_feature():
     reads = FeatureInputs([[0, 1], [2, 3]], 4, gate_weight=1.0).train()
+    with torch.no_grad():
+        reads.gate_F.fill_(-0.5 / 3)
     torch.manual_seed(0)
     z = reads(torch.ones(20_000, 4)).detach()
     assert torch.equal(z[:, 0], z[:, 1])
@@ -42,7 +44,7 @@ def test_in_training_gates_are_drawn_for_every_row_and_feature():
 def test_the_price_is_the_chance_of_an_open_gate():
     reads = FeatureInputs([[0], [1]], 2, gate_weight=1.0)
     with torch.no_grad():
-        reads.gate_F.copy_(torch.tensor([0.0, -0.05]))  # mu = 0.5 and 0: Phi(1) and Phi(0)
+        reads.gate_F.copy_(torch.tensor([-0.5 / 3, -1 / 3]))  # mu = 0.5 and 0: Phi(1) and Phi(0)
     assert reads.price().item() == pytest.approx((0.5 * (1 + math.erf(1 / math.sqrt(2))) + 0.5) / 2)
     reads.price().backward()
     assert (reads.gate_F.grad > 0).all()
@@ -55,3 +57,19 @@ def test_a_layer_over_what_is_read_is_one_over_everything(gate_weight):
     reads = FeatureInputs([[5, 0], [2]], 7, gate_weight=gate_weight).eval()
     layer, x = nn.Linear(3, 4), torch.randn(9, 7)
     torch.testing.assert_close(reads.over_all(layer)(x), layer(reads(x)))
+
+
+def test_gates_close_before_what_says_nothing():
+    torch.manual_seed(0)
+    reads, layer = FeatureInputs([[0], [1, 2], [3], [4]], 5, gate_weight=0.1), nn.Linear(5, 1)
+    optimiser = torch.optim.Adam([*reads.parameters(), *layer.parameters()], lr=5e-3)
+    for _ in range(400):
+        x = torch.randn(256, 5)
+        chance = torch.sigmoid(2.0 * x[:, 0] - 2.0 * x[:, 2])
+        loss = nn.functional.binary_cross_entropy_with_logits(layer(reads(x))[:, 0], chance)
+        optimiser.zero_grad()
+        (loss + reads.gate_weight * reads.price()).backward()
+        optimiser.step()
+    openness = reads.openness().tolist()
+    assert min(openness[:2]) > 0.9
+    assert max(openness[2:]) < 0.1
