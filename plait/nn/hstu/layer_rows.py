@@ -41,7 +41,7 @@ from plait.nn.hstu.vectors import (
     unless_dropped,
 )
 
-CHUNK = 256
+CHUNK = 128
 """Events that are taken together; a longer sequence is a chunk by itself."""
 BLOCK = 8 * ROWS
 """Rows that are taken together where each is by itself."""
