@@ -44,7 +44,8 @@ class HstuRanker(nn.Module):
     def __init__(self, config: HstuConfig, spec: FeatureSpec, item_fields_VI: Tensor) -> None:
         super().__init__()
         self._stride = max(1, config.sequence.max_events // 2)
-        self.lookback = max(self._stride, config.attention.events, config.memory.events)
+        needed = max(config.sequence.max_events, config.attention.events, config.memory.events)
+        self.lookback = -(-needed // self._stride) * self._stride  # whole strides: passes begin at their multiples
         self.history = self.lookback + self._stride
         self._spec = spec
         self.trunk = Trunk(config, spec, item_fields_VI)

@@ -50,6 +50,8 @@ class TrainingConfig(Settings):
     """Exposures a step; in the user layout, at most. Next-item models: users a step."""
     batch_events: int = Field(16_384, ge=1)
     """In the user layout: the most events a step takes, padding included."""
+    layout: Literal["impression", "user"] | None = None
+    """How rankers see the exposures: each with its own events, or users with theirs once; None: as the model likes."""
     learning_rate: float = Field(1e-3, gt=0)
     embedding_learning_rate: float = Field(1e-3, gt=0)
     """Of embedding tables."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from plait.errors import TrainingError
@@ -57,16 +58,23 @@ class RankingTask:
         dataset: encoded samples.
         model: a ranker.
         config: how to train.
+        users_U: learn from the exposures of these users only; None for all.
 
     Raises:
         TrainingError: the training window is empty.
     """
 
-    def __init__(self, dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> None:
+    def __init__(
+        self,
+        dataset: TrainingData,
+        model: nn.Module,
+        config: TrainingConfig,
+        users_U: NDArray[np.int64] | None = None,
+    ) -> None:
         self.model = model
         self._dataset, self._config = dataset, config
         self._ranker = as_ranker(model)
-        self._loader = _loader(dataset, model, config)
+        self._loader = _loader(dataset, model, config, users_U)
         weights = [config.objective_weights.get(name, 1.0) for name in dataset.spec.objectives]
         self._weight_T = torch.tensor(weights)
         self.steps_per_epoch = len(self._loader.shuffled(config.seed, 0))
@@ -139,9 +147,19 @@ def _count(
     return TrainingResult(1, 1, seconds, len(loader) / max(seconds, 1e-9), [CurvePoint(1, len(loader), metrics)])
 
 
-def _loader(dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> Loader:
+def _loader(
+    dataset: TrainingData, model: nn.Module, config: TrainingConfig, users_U: NDArray[np.int64] | None = None
+) -> Loader:
     ranker = as_ranker(model)
-    loader = Loader(dataset, Split.TRAIN, ranker, batch_size=config.batch_size, batch_events=config.batch_events)
+    loader = Loader(
+        dataset,
+        Split.TRAIN,
+        ranker,
+        batch_size=config.batch_size,
+        batch_events=config.batch_events,
+        layout=config.layout,
+        users_U=users_U,
+    )
     if len(loader) == 0:
         raise TrainingError(
             "the training window holds no exposures; look at [split] in plait.toml and at `plait check`"

@@ -19,7 +19,7 @@ from plait.training.data import Loader
 from plait.training.log import read_log
 from plait.training.objective import masked_loss
 from plait.training.optimiser import LazyAdam, learning_rate_scale
-from plait.training.ranking import base_logits
+from plait.training.ranking import RankingTask, base_logits
 from plait.training.recipe import parse_overrides, parse_recipe
 
 FAMILIES = ("lr-small", "dnn-small", "hstu-small")
@@ -118,15 +118,31 @@ def test_every_family_learns(name, tmp_path):
     assert predictions.probabilities_BT.shape == (len(predictions.rows), 2)
 
 
+@pytest.mark.parametrize("max_history", [30, 300])
 @pytest.mark.parametrize("name", ["dnn-small", "hstu-small"])
-def test_predictions_do_not_depend_on_batches_or_layout(name, tmp_path):
-    dataset = SmallDataset()
+def test_predictions_do_not_depend_on_batches_or_layout(name, max_history, tmp_path):
+    """Nor where histories are several times as long as a pass of the tower (64 events)."""
+    dataset = SmallDataset(max_history=max_history)
     model, _ = run(name, tmp_path, dataset, epochs=1)
     default = predict(dataset, model, Split.TEST)
     for layout in ("impression", "user"):
         other = predict(dataset, model, Split.TEST, batch_size=17, batch_events=90, layout=layout)
         assert other.rows.tolist() == default.rows.tolist()
         np.testing.assert_allclose(other.probabilities_BT, default.probabilities_BT, atol=1e-5)
+
+
+def test_a_recipe_may_choose_the_layout_and_a_task_the_users(tmp_path):
+    """Some users' exposures and no others: each with a history of its own, or stretches with one each."""
+    dataset = SmallDataset()
+    users_U = np.array([3, 5, 8])
+    expected = np.isin(dataset.user_rows(dataset.rows(Split.TRAIN)), users_U).sum()
+    for layout in ("impression", "user"):
+        chosen = recipe("hstu-small", layout=layout)
+        model = build_model(chosen.model, dataset.spec, dataset.item_fields_VI)
+        batches = list(RankingTask(dataset, model, chosen.training, users_U).batches(0, 0))
+        assert sum(examples for _, examples in batches) == expected
+        histories = sum(len(batch.history_offsets_U1) - 1 for batch, _ in batches)
+        assert histories == expected if layout == "impression" else histories < expected / 2
 
 
 def test_the_best_weights_are_kept(tmp_path):
