@@ -205,8 +205,8 @@ def bench_user_level(
     *,
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
     recipe: Annotated[str, typer.Option(help="An HSTU ranker.")] = "hstu",
-    exposures: Annotated[int, typer.Option(help="Training exposures of all rounds, about.", min=100)] = 40_000,
-    rounds: Annotated[int, typer.Option(help="Rounds of other users and another seed each.", min=1)] = 2,
+    exposures: Annotated[int, typer.Option(help="Training exposures of all rounds, about.", min=100)] = 60_000,
+    rounds: Annotated[int, typer.Option(help="Rounds of other users and another seed each.", min=1)] = 4,
     seed: Annotated[int, typer.Option(help="Of the first round.")] = 7,
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
 ) -> None:
@@ -215,7 +215,7 @@ def bench_user_level(
     The logits of the trained weights must agree between both. The result is
     benchmarks/results/hstu_user_level_cost.json. Run it in a checkout.
 
-    Example: plait bench user-level -w ./demo --exposures 40000
+    Example: plait bench user-level -w ./demo
     """
     from plait.pipelines.bench_user_level import UserLevelOptions, measure_user_level
     from plait.pipelines.project import open_project

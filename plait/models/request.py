@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from plait.features.history import HistoryNumbers
@@ -20,6 +20,7 @@ from plait.models.batch import Batch
 from plait.models.linear import NUMBER_LIMIT
 from plait.models.trunk import EventWindow, Head, SharedWindow, Trunk, item_vector
 from plait.nn.embedding import FieldTable
+from plait.nn.products import product
 from plait.nn.shared_cross import SharedCross
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
 
@@ -63,10 +64,7 @@ class RequestDnn:
     """
 
     def __init__(self, trunk: Trunk, head: Head, spec: FeatureSpec) -> None:
-        first, *self._further = head.deep.layers
-        if not isinstance(first, nn.Linear):
-            raise TypeError(f"found {type(first).__name__}, expected the MLP to begin with a linear layer")
-        self._trunk = trunk
+        self._trunk, self._deep, first = trunk, head.deep, head.deep.first
         self._by_pair_PH = trunk.interest.by_pair()
         columns = _Columns.split(spec)
         own, shared = columns.own_inputs(trunk), columns.shared_inputs(trunk)
@@ -90,7 +88,7 @@ class RequestDnn:
         self._tabled = columns.tabled
         self._products_VG, self._product_offsets = _products(trunk.fields, columns.own_fields[: self._tabled], first_XG)
         self._rest = self._tabled * trunk.fields.table.weight.shape[1]
-        self._rest_RG = first_XG[own[self._rest :]]
+        self._rest_GR = first_XG[own[self._rest :]].T.contiguous()
 
     def shared(self, batch: Batch) -> SharedInputs:
         """What the rows of a request share: U = 1, and every row has the same user, context and all of the history."""
@@ -121,13 +119,10 @@ class RequestDnn:
 
     def logits(self, own: OwnInputs, shared: SharedInputs) -> Tensor:
         """Logits `[B, T]`."""
-        first_BG = own.tabled_BG + shared.first_1G
-        first_BG.addmm_(own.inputs_BO[:, self._rest :], self._rest_RG)
-        deep_BH = first_BG[:, : self._hidden]
-        for layer in self._further:
-            deep_BH = layer(deep_BH)
+        first_BG = product(own.inputs_BO[:, self._rest :], self._rest_GR.T, shared.first_1G[0], own.tabled_BG)
         crossed_BT = self._cross(own.inputs_BO, first_BG[:, self._hidden :], shared.crossed)
-        return functional.linear(deep_BH, self._deep_TH, self._bias_T).add_(crossed_BT)[:, : self._objectives]
+        deep_BH = self._deep.after_first(first_BG[:, : self._hidden].relu_())
+        return product(deep_BH, self._deep_TH.T, self._bias_T, crossed_BT)[:, : self._objectives]
 
     def _multi(self, batch: Batch, bag_BP: Tensor) -> Tensor:
         """`[B, P, D]`: the vectors of some of the batch's bags."""
@@ -146,7 +141,7 @@ class RequestDnn:
             key_WLE=self._trunk.item_vectors(item_L)[None],
             known_WLH=self._by_pair_PH[action_L * TIME_BUCKETS + age_L][None],
             action_WL=action_L[None],
-            valid_WL=torch.ones(1, len(item_L), dtype=torch.bool),
+            valid_WL=None,
         )
         return self._trunk.interest.shared(window)
 

@@ -45,9 +45,9 @@ class UserLevelOptions:
     """What is trained."""
 
     recipe: str = "hstu"
-    exposures: int = 40_000
+    exposures: int = 60_000
     """Training exposures of all rounds together, about: those of whole users."""
-    rounds: int = 2
+    rounds: int = 4
     """Each trains both ways on users of its own, with a seed of its own."""
     seed: int = 7
     test_exposures: int = 20_000

@@ -20,6 +20,8 @@ class NextItemTraining(Settings):
     """Uniform negatives of each event under the sampled loss; one that is the target is left out."""
     window: Literal["last", "any"] = "last"
     """Which events of a user with more than `max_events` an epoch takes: the last, or a stretch drawn anew."""
+    users: float = Field(1.0, gt=0, le=1)
+    """Share of users that are learnt from, drawn by seed; all are judged."""
 
 
 class FeatureUse(Settings):
@@ -70,8 +72,8 @@ class TrainingConfig(Settings):
     objective_weights: dict[str, float] = {}
     """Weights of the objectives in the loss; 1 where none is given."""
     metric: Literal["logloss", "auc", "hr@10", "ndcg@10", "alignment"] = "logloss"
-    """What the validation window judges by: the mean over objectives of one of the first two; next-item models: one of
-    the next two; alignment: how often rows and texts find each other."""
+    """What the validation window judges by: the mean over objectives of one of the first two; next-item models: the
+    first (over the whole catalogue) or one of the next two; alignment: how often rows and texts find each other."""
     evaluations_per_epoch: int = Field(1, ge=1)
     evaluation_epochs: int = Field(1, ge=1)
     """Only every so many epochs (and the last) are evaluated."""
