@@ -1,9 +1,13 @@
 """`plait bench ...`: measurements that anyone can run again, written to benchmarks/results/."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from plait.pipelines.results import Metric
 
 bench = typer.Typer(help="Measure Plait on this machine and keep the numbers.", no_args_is_help=True)
 
@@ -106,6 +110,35 @@ def bench_rank(
         typer.echo(f"written: {measured.path}")
 
 
+@bench.command("ranker")
+def bench_ranker(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of both models; repeat for more.")] = None,
+    bootstrap: Annotated[int, typer.Option(help="Resamples of users for the 95 % intervals.")] = 200,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "hstu_ranker_bench_world",
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """HSTU + DNN against the tuned DIN: the same exposures, features and seeds; and what the oracle reaches.
+
+    On a bench market expect half an hour and more per model; interrupted runs go on.
+
+    Example: plait bench ranker -w ./bench --seeds 7
+    """
+    from rich.console import Console
+
+    from plait.cli.ladder import ladder_tables
+    from plait.pipelines.bench_ranker import measure_rankers, write_rankers
+    from plait.pipelines.project import open_project
+
+    chosen = seeds or [7]
+    measured = measure_rankers(open_project(workspace), seeds=chosen, bootstrap=bootstrap)
+    Console().print(ladder_tables(measured))
+    if write:
+        flags = " ".join(f"--seeds {seed}" for seed in chosen)
+        typer.echo(f"written: {write_rankers(measured, f'plait bench ranker -w {workspace} {flags}', name=name)}")
+
+
 @bench.command("next-item")
 def bench_next_item(
     *,
@@ -149,25 +182,101 @@ def bench_ctrl(
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
     recipes: Annotated[list[str] | None, typer.Option(help="A recipe of the table; repeat for more.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="A seed of every recipe; repeat for more.")] = None,
+    shares: Annotated[
+        list[float] | None,
+        typer.Option(help="Compare on this share of the training window too; repeat for more.", min=0, max=1),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Laid over every ranker's recipe: section.key=value; repeatable.")
+    ] = None,
     requests: Annotated[int, typer.Option(help="Requests that are timed per recipe; 0 for none.", min=0)] = 200,
     name: Annotated[str, typer.Option(help="Of the result file.")] = "ctrl_ml1m",
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
 ) -> None:
-    """Train CTR backbones and CTRL on two of them with every seed; AUC, gains by pairs, cold items, cold users, cost.
+    """Train CTR backbones and CTRL on two of them with every seed: AUC, paired gains, by how well ids are known, cost.
 
     Needs the text vectors of `plait embed`. A run that was trained before with the same recipe and data is used as it
     is; one that was interrupted goes on.
 
-    Example: plait bench ctrl -w ./ml1m --seeds 1 --seeds 2 --seeds 3
+    Example: plait bench ctrl -w ./ml1m --seeds 1 --seeds 2 --seeds 3 --shares 0.1
     """
     from plait.pipelines.bench_ctrl import CtrlOptions, measure_ctrl
     from plait.pipelines.project import open_project
 
     default = CtrlOptions()
-    options = CtrlOptions(recipes or default.recipes, seeds or [1], requests=requests, name=name, write=write)
-    metrics, path = measure_ctrl(open_project(workspace), options)
+    options = CtrlOptions(
+        recipes or default.recipes,
+        seeds or [1],
+        shares or [],
+        settings or [],
+        requests=requests,
+        name=name,
+        write=write,
+    )
+    _show(*measure_ctrl(open_project(workspace), options))
+
+
+@bench.command("text-methods")
+def bench_text_methods(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    methods: Annotated[list[str] | None, typer.Option(help="A method of the table; repeat for more.")] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of every method; repeat for more.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Laid over every ranker's recipe: section.key=value; repeatable.")
+    ] = None,
+    requests: Annotated[int, typer.Option(help="Requests that are timed per method; 0 for none.", min=0)] = 200,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "text_methods",
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """What texts are worth to one ranker by each method: a user vector as a feature, KAR, distillation, CTRL.
+
+    Quality, training time and the time of a request, against the ranker without texts. Needs the vectors of
+    `plait embed`; what was trained before is used as it is.
+
+    Example: plait bench text-methods -w ./demo --seeds 1 --seeds 2 --seeds 3
+    """
+    from plait.pipelines.bench_text_methods import METHODS, MethodOptions, measure_methods
+    from plait.pipelines.project import open_project
+
+    chosen = methods or list(METHODS)
+    if unknown := [method for method in chosen if method not in METHODS]:
+        raise typer.BadParameter(f"found '{unknown[0]}', expected {', '.join(METHODS)}", param_hint="--methods")
+    options = MethodOptions(chosen, seeds or [1], settings or [], requests=requests, name=name, write=write)
+    _show(*measure_methods(open_project(workspace), options))
+
+
+@bench.command("encoders")
+def bench_encoders(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    encoder: Annotated[list[str], typer.Option(help="KIND or KIND:MODEL, such as gguf:qwen.gguf; repeat for more.")],
+    users: Annotated[int, typer.Option(help="Users whose texts are encoded, drawn by seed.", min=1)] = 2_000,
+    every: Annotated[str, typer.Option(help="Time between two snapshots of users.")] = "1d",
+    items: Annotated[int, typer.Option(help="The most apps that a text names per action.", min=1)] = 8,
+    characters: Annotated[int, typer.Option(help="The most characters of a text.", min=40)] = 600,
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of every model; repeat for more.")] = None,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "llm_rung",
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """The rung of user embeddings with a large language model against a small encoder, on the texts of some users.
+
+    Every encoder reads the same texts; one ranker is trained on each one's vectors and without, and measured on these
+    users' test exposures. A text that was encoded once is never encoded again.
+
+    Example: plait bench encoders -w ./demo --encoder minilm --encoder gguf:qwen.gguf --every 30d --characters 200
+    """
+    from plait.pipelines.bench_encoders import EncoderOptions, measure_encoders
+    from plait.pipelines.project import open_project
+
+    options = EncoderOptions(encoder, users, every, items, characters, seeds or [1], name=name, write=write)
+    _show(*measure_encoders(open_project(workspace), options))
+
+
+def _show(metrics: "Mapping[str, Metric]", path: Path | None) -> None:
     for label, metric in metrics.items():
-        typer.echo(f"{label:>32}  {metric.value:,.4g} {metric.unit}")
+        between = "" if metric.low is None else f"  ({metric.low:,.4g} to {metric.high:,.4g})"
+        typer.echo(f"{label:>40}  {metric.value:,.4g} {metric.unit}{between}")
     if path is not None:
         typer.echo(f"written: {path}")
 
@@ -206,7 +315,7 @@ def bench_user_level(
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
     recipe: Annotated[str, typer.Option(help="An HSTU ranker.")] = "hstu",
     exposures: Annotated[int, typer.Option(help="Training exposures of all rounds, about.", min=100)] = 60_000,
-    rounds: Annotated[int, typer.Option(help="Rounds of other users and another seed each.", min=1)] = 4,
+    rounds: Annotated[int, typer.Option(help="Rounds: users drawn anew, another seed each.", min=1)] = 4,
     seed: Annotated[int, typer.Option(help="Of the first round.")] = 7,
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
 ) -> None:
@@ -247,6 +356,60 @@ def bench_understand_fields(
         typer.echo(f"{files:>5} files: {field} '{expected}' read as '{found}'")
     if measured.path is not None:
         typer.echo(f"written: {measured.path}")
+
+
+@bench.command("revenue")
+def bench_revenue(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="A simulated workspace.")] = Path(),
+    model: Annotated[str, typer.Option(help="A registered model: name, name@version or name@alias.")],
+    calibrated: Annotated[str | None, typer.Option(help="The same model with calibrated probabilities.")] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="What bids pay for; repeat, and each advertiser bids for one. Else as plait.toml says."),
+    ] = None,
+    requests: Annotated[int, typer.Option(help="Requests for ads of the test window, about.", min=1)] = 3_000,
+    candidates: Annotated[int, typer.Option(help="Ads that each request could show.", min=1)] = 50,
+    slots: Annotated[int, typer.Option(help="Ads that it does show.", min=1)] = 3,
+    pricing: Annotated[
+        Literal["second_price", "vcg", "first_price"] | None,
+        typer.Option(help="What winners pay; else as plait.toml says."),
+    ] = None,
+    reserve: Annotated[float | None, typer.Option(help="The least eCPM; else as plait.toml says.", min=0)] = None,
+    charge: Annotated[
+        Literal["conversion", "exposure"], typer.Option(help="conversion: CPC or CPA; exposure: oCPM.")
+    ] = "conversion",
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """Expected revenue per thousand exposures, simulated: a model's probabilities, calibrated ones and the true ones.
+
+    Requests for ads of the test window are asked again with ads that were not shown; auctions are held with each kind
+    of probabilities, and their payments are expected by the world's true ones.
+
+    Example: plait bench revenue -w ./demo --model dnn --calibrated dnn-calibrated --objective download
+    """
+    from plait.pipelines.bench_revenue import RevenueOptions, measure_revenue
+    from plait.pipelines.project import open_project
+
+    project = open_project(workspace)
+    given = {"pricing": pricing, "reserve": reserve}
+    options = RevenueOptions(
+        model,
+        project.workspace.ads.model_copy(update={key: value for key, value in given.items() if value is not None}),
+        calibrated,
+        objective or [],
+        charge=charge,
+        requests=requests,
+        candidates=candidates,
+        slots=slots,
+        write=write,
+    )
+    metrics, path = measure_revenue(project, options)
+    for label, metric in metrics.items():
+        bounds = "" if metric.low is None else f"({metric.low:,.4g} to {metric.high:,.4g})"
+        typer.echo(f"{label:>24}  {metric.value:,.4g} {bounds} {metric.unit}")
+    if path is not None:
+        typer.echo(f"written: {path}")
 
 
 @bench.command("report")

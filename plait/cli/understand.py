@@ -24,7 +24,7 @@ def understand_all(
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="Folder with plait.toml.")] = Path(),
     limit: Annotated[int | None, typer.Option(help="Only the first creatives of the table.", min=1)] = None,
 ) -> None:
-    """Look at every creative: shape, colour, light, sharpness, people, text, what is shown, what the copy does.
+    """Look at every creative: shape, colour, light, sharpness, people, text, what is shown, what the copy does, label.
 
     Answers are kept per step and content under .plait/content/: a second run, or one after a kill, works out only what
     is missing. A creative that cannot be read keeps its row, with the reason. Settings stand under [content] in
@@ -72,6 +72,8 @@ def _print(understood: "Understood") -> None:
             out.print(f"  {count:,} x {escape(reason)} [dim](first: creative {escape(str(first))})[/]")
         if summary.passing:
             out.print(f"  {summary.passing:,} of these may pass: run it again.")
+    if summary.review:
+        out.print(f"{summary.review:,} labels wait for a person: plait understand review")
     out.print(f"[green]Profiles:[/] {escape(str(understood.folder))}", soft_wrap=True)
 
 

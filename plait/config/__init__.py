@@ -1,17 +1,19 @@
 """Typed settings from TOML."""
 
+from plait.config.content import ContentSettings
 from plait.config.durations import Duration, format_duration, parse_duration
 from plait.config.embedding import EmbeddingSettings, EncoderSettings
 from plait.config.loading import Settings, load_recipe, load_settings, merge, nearest, parse_settings, read_toml
 from plait.config.workspace import (
     WORKSPACE_FILE,
     ActionSettings,
+    AdsSettings,
     CheckSettings,
-    ContentSettings,
     CreativeSettings,
     FeatureSettings,
     ModelSettings,
     ObjectiveSettings,
+    Pricing,
     ScenarioSettings,
     ServingSettings,
     SplitSettings,
@@ -23,6 +25,7 @@ from plait.config.workspace import (
 __all__ = [
     "WORKSPACE_FILE",
     "ActionSettings",
+    "AdsSettings",
     "CheckSettings",
     "ContentSettings",
     "CreativeSettings",
@@ -32,6 +35,7 @@ __all__ = [
     "FeatureSettings",
     "ModelSettings",
     "ObjectiveSettings",
+    "Pricing",
     "ScenarioSettings",
     "ServingSettings",
     "Settings",

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from plait.config.content import ContentSettings
 from plait.config.durations import Duration
 from plait.config.embedding import EmbeddingSettings
 from plait.config.loading import Settings, load_settings
@@ -134,25 +135,22 @@ class ModelSettings(Settings):
     """Values laid over the recipe's, by section."""
 
 
-class ContentSettings(Settings):
-    """What understanding a creative may cost; a creative beyond it keeps its place in the table, with the reason."""
+Pricing = Literal["second_price", "vcg", "first_price"]
+"""What the winners of an auction pay."""
 
-    max_file_mb: float = Field(200.0, gt=0)
-    """Larger media files are not opened."""
-    max_megapixels: float = Field(50.0, gt=0)
-    """Pictures and frames with more pixels are not decoded."""
-    max_video_seconds: float = Field(600.0, gt=0)
-    """Longer videos are not decoded."""
-    max_text_kb: float = Field(100.0, gt=0)
-    """Longer texts (UTF-8) are not read."""
-    step_seconds: float = Field(60.0, gt=0)
-    """A step on one file is stopped after this time."""
-    shots: int = Field(3, ge=1, le=16)
-    """Frames that are looked at of a moving picture: the middle ones of its longest shots."""
-    workers: int | None = Field(None, ge=1)
-    """Processes that look at media; None for one per core."""
-    attempts: int = Field(3, ge=1)
-    """How often something is tried that may succeed later, such as a request to a model's server."""
+
+class AdsSettings(Settings):
+    """The auction of scenarios of the kind `ads`."""
+
+    objective: str | None = None
+    """The objective that a creative's `bid` pays for, such as `click` (CPC) or `install` (CPA); left out, nobody holds
+    an auction."""
+    pricing: Pricing = "second_price"
+    """`second_price`: what keeps the slot (GSP); `vcg`: what the ads behind lose; `first_price`: the bid."""
+    reserve: float = Field(0.0, ge=0)
+    """The least eCPM (1000 x bid x probability), currency units per thousand exposures; ads below it are not shown."""
+    attention: list[float] = []
+    """Each slot's share of the first one's attention, falling; only `vcg` reads it. Left out, all slots are alike."""
 
 
 class ServingSettings(Settings):
@@ -194,6 +192,7 @@ class Workspace(Settings):
     split: SplitSettings = SplitSettings()
     models: dict[str, ModelSettings] = {}
     content: ContentSettings = ContentSettings()
+    ads: AdsSettings = AdsSettings()
     serving: ServingSettings = ServingSettings()
 
     @model_validator(mode="after")
@@ -233,9 +232,22 @@ class Workspace(Settings):
                 seen.append(parent)
         return self
 
+    @model_validator(mode="after")
+    def _bids_pay_for_an_objective(self) -> Self:
+        if self.ads.objective is not None and self.ads.objective not in self.objective_names():
+            raise ValueError(
+                f"ads.objective is '{self.ads.objective}', expected one of {', '.join(self.objective_names())}"
+            )
+        return self
+
     def objective_names(self) -> list[str]:
         """The objectives in file order: the order of every model's logits."""
         return [objective.name for objective in self.objectives]
+
+    def objective_parents(self) -> tuple[int, ...]:
+        """Of every objective the index of the one before it in the funnel, -1 for none."""
+        names = self.objective_names()
+        return tuple(-1 if one.parent is None else names.index(one.parent) for one in self.objectives)
 
     def scenario_names(self) -> list[str]:
         """The scenarios in file order."""

@@ -24,7 +24,8 @@ class WidthPoint:
 
 
 _Text = Callable[[float], str]
-_SIDE = 200
+_Places = Sequence[Sequence[float]]
+_SIDE, _PLANE = 200, 360
 _LEFT, _TOP, _RIGHT, _BOTTOM = 46, 10, 12, 34
 
 
@@ -98,6 +99,23 @@ def scaling_plot(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], fi
     parts.append(_line("diagonal", x1, y1, x2, y2))
     parts += [_dot("dot", frame.x(x), frame.y(y), f"frontier: {x:,.0f} GFLOP, loss {y:.4f}") for x, y in fit.frontier]
     return frame.svg(parts, "Loss over compute with the fitted power law", "GFLOP of training", "loss")
+
+
+def pairs_plot(rows: _Places, texts: _Places, names: Sequence[str], title: str) -> Markup:
+    """Rows and texts as dots on one plane, partners joined by a line; the plane is as wide as the farthest dot."""
+    reach = max((abs(value) for place in (*rows, *texts) for value in place), default=1.0) or 1.0
+    centre = _PLANE / 2
+
+    def placed(place: Sequence[float]) -> tuple[float, float]:
+        return centre + place[0] / reach * (centre - 8), centre - place[1] / reach * (centre - 8)
+
+    dots = [(placed(row), placed(text), name) for row, text, name in zip(rows, texts, names, strict=True)]
+    parts = [_line("pair", *row, *text) for row, text, _ in dots]
+    parts += [_dot("row", *row, f"row: item {name}") for row, _, name in dots]
+    parts += [_dot("words", *text, f"text: item {name}") for _, text, name in dots]
+    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        _PLANE, _PLANE, f"Rows and texts {title} alignment", Markup("").join(parts)
+    )
 
 
 class _Frame:

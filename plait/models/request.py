@@ -17,8 +17,9 @@ from torch.nn import functional
 from plait.features.history import HistoryNumbers
 from plait.features.spec import FeatureSpec, as_slice
 from plait.models.batch import Batch
+from plait.models.head import Head
 from plait.models.linear import NUMBER_LIMIT
-from plait.models.trunk import EventWindow, Head, SharedWindow, Trunk, item_vector
+from plait.models.trunk import EventWindow, SharedWindow, Trunk, item_vector
 from plait.nn.embedding import FieldTable
 from plait.nn.products import product
 from plait.nn.shared_cross import SharedCross
@@ -64,7 +65,7 @@ class RequestDnn:
     """
 
     def __init__(self, trunk: Trunk, head: Head, spec: FeatureSpec) -> None:
-        self._trunk, self._deep, first = trunk, head.deep, head.deep.first
+        self._trunk, self._head, first = trunk, head, head.first
         self._by_pair_PH = trunk.interest.by_pair()
         columns = _Columns.split(spec)
         own, shared = columns.own_inputs(trunk), columns.shared_inputs(trunk)
@@ -77,10 +78,9 @@ class RequestDnn:
         self._items = as_slice([columns.own_fields.index(field) for field in spec.item_columns])
 
         self._objectives, self._hidden = head.objectives.out_features, first.out_features
-        out_TY = functional.pad(head.objectives.weight, (0, 0, 0, -self._objectives % _LANES))
         self._bias_T = functional.pad(head.objectives.bias, (0, -self._objectives % _LANES))
-        self._deep_TH = out_TY[:, trunk.width :].contiguous()
-        self._cross = SharedCross(head.cross, out_TY[:, : trunk.width], shared, own)
+        out_TX = functional.pad(head.crossed_TX(), (0, 0, 0, -self._objectives % _LANES))
+        self._tail, self._cross = head.tail(_LANES), SharedCross(head.cross, out_TX, shared, own)
 
         first_XG = torch.cat([first.weight.T, self._cross.first_XR], dim=1)
         self._bias_G = functional.pad(first.bias, (0, first_XG.shape[1] - self._hidden))
@@ -117,12 +117,12 @@ class RequestDnn:
         inputs_BO = torch.cat([field_BFD.flatten(1), multi_BPD.flatten(1), numeric_BG, interest_BI], dim=1)
         return OwnInputs(inputs_BO, tabled_BG, candidate_BE)
 
-    def logits(self, own: OwnInputs, shared: SharedInputs) -> Tensor:
-        """Logits `[B, T]`."""
+    def logits(self, batch: Batch, own: OwnInputs, shared: SharedInputs) -> Tensor:
+        """The head's outputs `[B, T]`."""
         first_BG = product(own.inputs_BO[:, self._rest :], self._rest_GR.T, shared.first_1G[0], own.tabled_BG)
         crossed_BT = self._cross(own.inputs_BO, first_BG[:, self._hidden :], shared.crossed)
-        deep_BH = self._deep.after_first(first_BG[:, : self._hidden].relu_())
-        return product(deep_BH, self._deep_TH.T, self._bias_T, crossed_BT)[:, : self._objectives]
+        deep_BT = self._tail(first_BG[:, : self._hidden], batch.scenario_B)
+        return crossed_BT.add_(self._bias_T).add_(deep_BT)[:, : self._objectives]
 
     def _multi(self, batch: Batch, bag_BP: Tensor) -> Tensor:
         """`[B, P, D]`: the vectors of some of the batch's bags."""

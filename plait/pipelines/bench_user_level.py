@@ -23,10 +23,10 @@ from plait.pipelines.project import Project
 from plait.pipelines.results import RESULTS_FOLDER, Metric, write_result
 from plait.pipelines.train import workspace_recipe
 from plait.schema import Split
-from plait.seeding import derive_seed, generator
+from plait.seeding import derive_seed
 from plait.telemetry import console
 from plait.training import Recipe, TrainingResult, predict, train_task
-from plait.training.data import Loader
+from plait.training.data import Loader, draw_users
 from plait.training.predict import as_ranker
 from plait.training.ranking import RankingTask
 
@@ -48,7 +48,7 @@ class UserLevelOptions:
     exposures: int = 60_000
     """Training exposures of all rounds together, about: those of whole users."""
     rounds: int = 4
-    """Each trains both ways on users of its own, with a seed of its own."""
+    """Each trains both ways on users drawn anew, with a seed of its own."""
     seed: int = 7
     test_exposures: int = 20_000
     """Exposures of the test window that both are measured on, about."""
@@ -92,26 +92,27 @@ def train_both(dataset: EncodedDataset, recipe: Recipe, options: UserLevelOption
         PlaitError: logits of the same weights differ between the layouts.
     """
     rounds: dict[Layout, list[Trained]] = {layout: [] for layout in LAYOUTS}
-    parts = _users(dataset, options)
+    share = min(1.0, options.exposures / options.rounds / len(dataset.rows(Split.TRAIN)))
     for layout in LAYOUTS:
-        _compile_kernels(dataset, _at(recipe, layout, options.seed), parts[0][:2])
-    for place, users_U in enumerate(parts):
+        _compile_kernels(dataset, _at(recipe, layout, options.seed, share / 100))
+    for place in range(options.rounds):
         for layout in LAYOUTS if place % 2 == 0 else LAYOUTS[::-1]:
-            trained = _trained(dataset, _at(recipe, layout, options.seed + place), users_U, options)
+            trained = _trained(dataset, _at(recipe, layout, options.seed + place, share), options)
             rounds[layout].append(trained)
             console.print(f"round {place + 1}, {layout} level: {trained.result.examples_per_s:,.0f} samples/s")
     return rounds
 
 
-def largest_difference(dataset: EncodedDataset, model: nn.Module, users_U: NDArray[np.int64], exposures: int) -> float:
-    """The largest difference of any logit between the layouts, for about so many of some users' training exposures."""
-    user_B = dataset.user_rows(dataset.rows(Split.TRAIN))
-    few_U = np.unique(user_B[np.isin(user_B, users_U)][:exposures])
-    one_BT, other_BT = (_logits(dataset, model, few_U, layout) for layout in LAYOUTS)
+def largest_difference(dataset: EncodedDataset, model: nn.Module, exposures: int, seed: int) -> float:
+    """The largest difference of any logit between the layouts, for about so many training exposures of whole users."""
+    users_U = draw_users(dataset, Split.TRAIN, exposures, seed)
+    one_BT, other_BT = (_logits(dataset, model, users_U, layout) for layout in LAYOUTS)
     return float((one_BT - other_BT).abs().max())
 
 
-def _logits(dataset: EncodedDataset, model: nn.Module, users_U: NDArray[np.int64], layout: Layout) -> torch.Tensor:
+def _logits(
+    dataset: EncodedDataset, model: nn.Module, users_U: NDArray[np.int64] | None, layout: Layout
+) -> torch.Tensor:
     """Logits of the users' training exposures, by row."""
     ranker = as_ranker(model)
     loader = Loader(dataset, Split.TRAIN, ranker, batch_size=512, batch_events=65_536, layout=layout, users_U=users_U)
@@ -121,19 +122,11 @@ def _logits(dataset: EncodedDataset, model: nn.Module, users_U: NDArray[np.int64
     return torch.cat([logits_BT for logits_BT, _ in parts])[torch.from_numpy(order_B)]
 
 
-def _users(dataset: EncodedDataset, options: UserLevelOptions) -> list[NDArray[np.int64]]:
-    """Users of each round, drawn by seed: together they have about as many exposures as asked for."""
-    users_U, exposures_U = np.unique(dataset.user_rows(dataset.rows(Split.TRAIN)), return_counts=True)
-    order_U = generator(options.seed, "user level").permutation(len(users_U))
-    count = int(np.searchsorted(np.cumsum(exposures_U[order_U]), options.exposures)) + 1
-    return [np.sort(part_U) for part_U in np.array_split(users_U[order_U[:count]], options.rounds)]
-
-
-def _at(recipe: Recipe, layout: Layout, seed: int) -> Recipe:
+def _at(recipe: Recipe, layout: Layout, seed: int, share: float) -> Recipe:
     """One pass of the whole model in one layout, judged once, at its end."""
     training = {
         "seed": seed, "layout": layout, "start_from": None, "epochs": 1, "evaluations_per_epoch": 1,
-        "validation_exposures": 1_000, "batch_size": _BATCH_SIZE, "tensorboard": False,
+        "validation_exposures": 1_000, "batch_size": _BATCH_SIZE, "users_share": share, "tensorboard": False,
     }  # fmt: skip
     return replace(recipe, training=recipe.training.model_copy(update=training))
 
@@ -145,19 +138,19 @@ def _model(dataset: EncodedDataset, recipe: Recipe) -> nn.Module:
     return build_model(recipe.model, dataset.spec, dataset.item_fields_VI)
 
 
-def _compile_kernels(dataset: EncodedDataset, recipe: Recipe, users_U: NDArray[np.int64]) -> None:
+def _compile_kernels(dataset: EncodedDataset, recipe: Recipe) -> None:
     """One step of a few users, so that no timed step pays for it."""
-    task = RankingTask(dataset, _model(dataset, recipe), recipe.training, users_U)
+    task = RankingTask(dataset, _model(dataset, recipe), recipe.training)
     for batch, _ in task.batches(0, 0):
         task.loss(batch).backward()  # type: ignore[no-untyped-call]
 
 
-def _trained(dataset: EncodedDataset, recipe: Recipe, users_U: NDArray[np.int64], options: UserLevelOptions) -> Trained:
+def _trained(dataset: EncodedDataset, recipe: Recipe, options: UserLevelOptions) -> Trained:
     model = _model(dataset, recipe)
     with tempfile.TemporaryDirectory() as folder:
-        task = RankingTask(dataset, model, recipe.training, users_U)
+        task = RankingTask(dataset, model, recipe.training)
         result = train_task(task, recipe.training, Path(folder), resume=False)
-    difference = largest_difference(dataset, model, users_U, _COMPARED)
+    difference = largest_difference(dataset, model, _COMPARED, options.seed)
     if not difference <= _TOLERANCE:
         raise PlaitError(
             f"logits of the same weights differ by {difference:.2g} between the layouts, expected {_TOLERANCE:.0e} at "
@@ -208,7 +201,7 @@ def _write(project: Project, options: UserLevelOptions, metrics: dict[str, Metri
             f"{_BATCH_SIZE} a step. user_level: stretches of users' histories, each passed over once for all its "
             "exposures. impression_level: shuffled exposures, each with its own window of events. Both have the same "
             "logits of the same weights (logit_max_abs_diff, over training exposures, with the weights that each "
-            "came to). Rounds are of other users and another seed and take the two ways in turn; samples_per_s is "
+            "came to). Rounds draw users anew, with another seed, and take the two ways in turn; samples_per_s is "
             "training by the wall clock, batches included, evaluation not; low and high are the slowest and the "
             "fastest round. auc: test window; auc_difference is user-level less impression-level, paired, 95 % over "
             "resampled users and rounds."

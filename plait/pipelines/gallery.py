@@ -10,6 +10,7 @@ from plait import seeding
 from plait.pipelines.project import Project
 from plait.pipelines.report_data import Creative
 from plait.schema import Columns as C
+from plait.schema.creative_profile import LABEL_COLUMNS
 
 _SHOWN = 24
 _TRUTH = "truth/creatives.parquet"
@@ -66,12 +67,19 @@ def _truth(path: Path) -> dict[Any, dict[str, Any]]:
 
 
 def _creative(root: Path, row: Mapping[str, Any], found: Mapping[str, Any], true: Mapping[str, Any]) -> Creative:
-    shown = {name: _field(name, found, true) for name in _FIELDS}
+    shown = {"label": _label(found)} | {name: _field(name, found, true) for name in _FIELDS}
     return Creative(
         path=root / str(row[C.MEDIA]),
         caption=str(row.get(C.TEXT) or row[C.CREATIVE_ID]),
         fields={name: value for name, value in shown.items() if value},
     )
+
+
+def _label(found: Mapping[str, Any]) -> str:
+    """Such as "游戏 > 动作射击 > MOBA (93 %)"; "unknown" where no level was sure enough."""
+    sure = (found.get(_CONFIDENCE) or {}).get("label")
+    path = " > ".join(found[column] for column in LABEL_COLUMNS if found.get(column))
+    return "" if sure is None else f"{path or 'unknown'} ({sure:.0%})".replace("%", " %")
 
 
 def _field(name: str, found: Mapping[str, Any], true: Mapping[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
 A rung is a recipe, and perhaps derived feature groups that it adds; rungs above it read them too. It is shown twice.
 *Cumulative*: against the rung below, everything below it switched on. *Alone*: the ingredient by itself on its base,
-against the base: feature groups on the recipe without any, recipes (without any) on the first rung. Differences are
-paired over the same exposures and resampled users.
+against the base: feature groups on the recipe without any, recipes (without any) on their backbone if they have one,
+else on the first rung. Differences are paired over the same exposures and resampled users.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,6 +41,10 @@ class Rung:
     """What is new, in words."""
     features: tuple[str, ...] = ()
     """Derived feature groups that are new."""
+    backbone: str | None = None
+    """The recipe that this one is, trained another way."""
+    needs: tuple[str, ...] = ()
+    """Derived feature groups that the recipe's training needs, though the model reads none."""
 
 
 RUNGS = (
@@ -54,6 +58,13 @@ RUNGS = (
         "dnn",
         "what behaviour says in words: a frozen encoder's vector of the user's past",
         ("user_embedding",),
+    ),
+    Rung(
+        "ctrl",
+        "ctrl-dnn",
+        "what texts say, learned before any label: CTRL on the DNN",
+        backbone="dnn",
+        needs=("user_embedding",),
     ),
     Rung("hstu", "hstu", "the whole history in order and time: HSTU + DNN"),
 )
@@ -124,7 +135,9 @@ def plan(rungs: Sequence[Rung]) -> list[Step]:
     first = Variant(rungs[0].recipe, rungs[0].features)
     for place, rung in enumerate(rungs):
         features = tuple(sorted({name for each in rungs[: place + 1] for name in each.features}))
-        base = Variant(rung.recipe) if rung.features else first
+        base = first if rung.backbone is None else Variant(rung.backbone)
+        if rung.features:
+            base = Variant(rung.recipe)
         below = steps[-1].model if steps else None
         steps.append(
             Step(
@@ -142,7 +155,7 @@ def present_rungs(project: Project, rungs: Sequence[Rung] = RUNGS) -> tuple[Rung
     """The rungs whose feature groups can be made in this workspace; it is said which cannot."""
     present = []
     for rung in rungs:
-        lacks = [why for name in rung.features if (why := missing_group(project, name)) is not None]
+        lacks = [why for name in (*rung.features, *rung.needs) if (why := missing_group(project, name)) is not None]
         if lacks:
             console.print(f"[dim]{rung.name} is left out: {lacks[0]}[/]")
         else:

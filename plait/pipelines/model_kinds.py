@@ -21,7 +21,19 @@ from plait.pipelines.feature_groups import group_folders
 from plait.pipelines.item_sequences import item_sequences
 from plait.pipelines.project import Project
 from plait.pipelines.sample_texts import load_sample_texts, sample_texts
-from plait.training import AlignmentTask, NextItemTask, Recipe, TrainingConfig, TrainingResult, train, train_task
+from plait.schema import Split
+from plait.training import (
+    AlignmentTask,
+    NextItemTask,
+    Predictions,
+    Recipe,
+    TrainingConfig,
+    TrainingResult,
+    predict,
+    train,
+    train_task,
+)
+from plait.training.soft_labels import SoftLabels
 
 
 class ModelKind(Protocol):
@@ -69,6 +81,8 @@ class RankerKind:
 
     def __init__(self, data: Path, groups: Mapping[str, Path]) -> None:
         self.data = data
+        self.teacher: Predictions | None = None
+        """What a teacher says of the training window, for a recipe that has one."""
         self.groups = {name: folder.name for name, folder in groups.items()}
         self._dataset = EncodedDataset.open(data, list(groups.values()))
 
@@ -79,8 +93,13 @@ class RankerKind:
         return build_model(recipe.model, self._dataset.spec, self._dataset.item_fields_VI)
 
     def train(self, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool) -> TrainingResult:
-        """Descent, or one pass for a model that counts."""
-        return train(self._dataset, model, config, run, resume=resume)
+        """Descent, or one pass for a model that counts; on labels mixed with its teacher's, if it has one."""
+        taught = self.teacher and SoftLabels(self._dataset, self.teacher, config.teacher_weight)
+        return train(taught or self._dataset, model, config, run, resume=resume)
+
+    def teach(self, model: nn.Module) -> Predictions:
+        """What a trained model says of the training window."""
+        return predict(self._dataset, model, Split.TRAIN)
 
     def describe(self, recipe: Recipe, run: Path) -> dict[str, Path]:
         """Recipe and specification."""

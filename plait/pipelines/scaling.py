@@ -72,7 +72,7 @@ class Cell:
             "training": {
                 "seed": options.seed, "epochs": options.epochs, "batch_size": options.batch_size, "metric": "logloss",
                 "evaluation_epochs": 1, "patience": options.epochs, "tensorboard": False,
-                "next_item": {"users": self.share},
+                "users_share": self.share,
             },
         }  # fmt: skip
 

@@ -10,27 +10,33 @@ from typing import Any
 
 import polars as pl
 
-from plait.config.workspace import ContentSettings
+from plait.config.content import ContentSettings
+from plait.content.label_steps import answer_of
+from plait.content.labelling.review_queue import Reviewed
 from plait.content.media.opened import MediaLimits
 from plait.content.profile import profile_of
 from plait.content.steps import creative_steps
-from plait.content.workflow import Run, Sheet, Source, StepCache, StepTally, Workflow
+from plait.content.workflow import BatchStep, Run, Sheet, Source, StepCache, StepTally, Workflow
 from plait.content.workflow.workers import FileWorkers
 from plait.data.artifacts import file_digests, fingerprint, write_atomically
 from plait.errors import ArtifactError, DataError
 from plait.pipelines.check import checked_tables
+from plait.pipelines.content_models import ContentModels
+from plait.pipelines.creative_labels import CreativeLabels
 from plait.pipelines.project import Project
 from plait.schema import Columns as C
-from plait.schema import CreativeProfile, profile_table_schema
+from plait.schema import CreativeProfile, Provenance, profile_table_schema
 from plait.schema.creative_profile import FIELDS
 from plait.telemetry import progress
 
 STAGE = "creative_profiles"
 CHUNK = 512
 """Creatives that are worked on, and written, at a time."""
-_VERSION = 1
+_VERSION = 2
 """Raised when the same answers give another table."""
 _SUMMARY = "summary.json"
+_SHOWN_CHARACTERS = 300
+"""Of a creative's text in the review queue."""
 _ITEM_COLUMNS = (C.NAME, C.CATEGORY_1, C.CATEGORY_2, C.CATEGORY_3, C.DESCRIPTION)
 
 
@@ -45,6 +51,8 @@ class Summary:
     """"step: reason" -> [how many creatives, the first one's id]."""
     passing: int = 0
     """Failures that may pass: the next run tries them again."""
+    review: int = 0
+    """Creatives whose label waits for a person."""
 
     def add(self, profile: CreativeProfile, sheet: Sheet) -> None:
         """Count one creative."""
@@ -68,6 +76,21 @@ class Understood:
     """How each step fared in this run; empty where the table was there already."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be done for some creatives."""
+
+    project: Project
+    creatives: pl.DataFrame
+    before: Workflow
+    """The steps that the classifier of labels needs to have run."""
+    workflow: Workflow
+    """All steps."""
+    labels: CreativeLabels | None
+    inputs: dict[str, Any]
+    """Everything that the table depends on."""
+
+
 def understand_creatives(project: Project, limit: int | None = None) -> Understood:
     """The profiles of all creatives, or of the first `limit`; only what is not known yet is worked out.
 
@@ -75,17 +98,15 @@ def understand_creatives(project: Project, limit: int | None = None) -> Understo
         DataError: the workspace has no creatives.
         ConfigError: a package that a step needs is missing.
     """
-    creatives = _creatives(project, limit)
-    workflow = _workflow(project.workspace.content)
-    inputs = _inputs(project, workflow, creatives)
+    plan = _planned(project, limit)
     tallies: dict[str, StepTally] = {}
 
     def make(folder: Path) -> None:
-        tallies.update(_write(project, workflow, creatives, folder))
+        tallies.update(_write(plan, folder))
 
-    number, last = _attempts(project, inputs)
+    number, last = _attempts(plan)
     if last is None or read_summary(last).passing:
-        last = project.store.build(STAGE, {**inputs, "attempt": number}, make)
+        last = project.store.build(STAGE, {**plan.inputs, "attempt": number}, make)
     return Understood(last, read_summary(last), tallies)
 
 
@@ -95,8 +116,7 @@ def find_profiles(project: Project, limit: int | None = None) -> Path:
     Raises:
         ArtifactError: there is none yet.
     """
-    creatives = _creatives(project, limit)
-    _, found = _attempts(project, _inputs(project, _workflow(project.workspace.content), creatives))
+    _, found = _attempts(_planned(project, limit))
     if found is None:
         raise ArtifactError(f"no profiles of the creatives as they stand now; run `plait understand -w {project.root}`")
     return found
@@ -110,19 +130,36 @@ def read_profiles(folder: Path) -> pl.DataFrame:
 def read_summary(folder: Path) -> Summary:
     """What `summary.json` in `folder` says."""
     plain = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
-    return Summary(plain["creatives"], plain["filled"], plain["failures"], plain["passing"])
+    return Summary(plain["creatives"], plain["filled"], plain["failures"], plain["passing"], plain["review"])
 
 
-def _attempts(project: Project, inputs: Mapping[str, Any]) -> tuple[int, Path | None]:
+def _attempts(plan: _Plan) -> tuple[int, Path | None]:
     """How often the table was made, and the last one. It is made again while failures may pass."""
     number, last = 0, None
-    while (folder := project.store.path(STAGE, {**inputs, "attempt": number})).exists():
+    while (folder := plan.project.store.path(STAGE, {**plan.inputs, "attempt": number})).exists():
         number, last = number + 1, folder
     return number, last
 
 
-def _workflow(settings: ContentSettings) -> Workflow:
-    return Workflow(creative_steps(settings.shots, int(settings.max_text_kb * 1000)))
+def _planned(project: Project, limit: int | None) -> _Plan:
+    """The steps over the creatives as they stand now."""
+    settings = project.workspace.content
+    creatives, items = _creatives(project, limit)
+    models = ContentModels(project)
+    heard = models.transcript_steps()
+    steps = (*creative_steps(settings.shots, int(settings.max_text_kb * 1000)), *heard)
+    asked = models.asked_steps(_limits(settings))
+    labels: CreativeLabels | None = None
+    label_steps: tuple[BatchStep, ...] = ()
+    if settings.label.strategy != "none":
+        labels = CreativeLabels(project, creatives, items, Workflow(steps).describe(), models)
+        label_steps = labels.steps(bool(heard))
+    workflow = Workflow((*steps, *asked, *label_steps))
+    content = {key: value for key, value in settings.model_dump().items() if key != "workers"}
+    rows = hashlib.blake2b(creatives.write_ndjson().encode(), digest_size=16).hexdigest()
+    inputs = {"version": _VERSION, "steps": workflow.describe(), "content": content, "creatives": rows}
+    said = {} if labels is None else {"said": sorted(labels.said.items())}
+    return _Plan(project, creatives, Workflow((*steps, *label_steps[:1])), workflow, labels, inputs | said)
 
 
 def _limits(settings: ContentSettings) -> MediaLimits:
@@ -135,8 +172,8 @@ def _limits(settings: ContentSettings) -> MediaLimits:
     )
 
 
-def _creatives(project: Project, limit: int | None) -> pl.DataFrame:
-    """creative_id, media, media_digest, copy, and the item's columns, in the order of the creatives table."""
+def _creatives(project: Project, limit: int | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(creatives with their media's digests and their items' columns, in the order of their table; the items)."""
     tables = checked_tables(project)
     files = sorted((tables / "creatives").glob("part-*.parquet"))
     if not files:
@@ -149,7 +186,7 @@ def _creatives(project: Project, limit: int | None) -> pl.DataFrame:
         if column not in creatives.columns:
             creatives = creatives.with_columns(pl.lit(None, pl.String).alias(column))
     creatives = creatives.join(renamed, on=C.ITEM_ID, how="left", maintain_order="left")
-    return creatives.with_columns(_digests(project, creatives[C.MEDIA]).alias("media_digest"))
+    return creatives.with_columns(_digests(project, creatives[C.MEDIA]).alias("media_digest")), items
 
 
 def _digests(project: Project, media: pl.Series) -> pl.Series:
@@ -162,41 +199,90 @@ def _digests(project: Project, media: pl.Series) -> pl.Series:
     return pl.Series([known.get(name) for name in media], dtype=pl.String)
 
 
-def _inputs(project: Project, workflow: Workflow, creatives: pl.DataFrame) -> dict[str, Any]:
-    """Everything the table depends on."""
-    content = {key: value for key, value in project.workspace.content.model_dump().items() if key != "workers"}
-    rows = hashlib.blake2b(creatives.write_ndjson().encode(), digest_size=16).hexdigest()
-    return {"version": _VERSION, "steps": workflow.describe(), "content": content, "creatives": rows}
-
-
-def _write(project: Project, workflow: Workflow, creatives: pl.DataFrame, folder: Path) -> Mapping[str, StepTally]:
+def _write(plan: _Plan, folder: Path) -> Mapping[str, StepTally]:
     """Run the workflow over all creatives and write the table, a part per chunk."""
-    settings = project.workspace.content
+    project, settings = plan.project, plan.project.workspace.content
     summary = Summary()
-    schema = profile_table_schema(creatives.schema[C.CREATIVE_ID])
-    workers = FileWorkers(workflow.files, _limits(settings), settings.workers or os.cpu_count() or 1)
+    schema = profile_table_schema(plan.creatives.schema[C.CREATIVE_ID])
+    workers = FileWorkers(plan.workflow.files, _limits(settings), settings.workers or os.cpu_count() or 1)
+    unsure: list[Reviewed] = []
     with StepCache(project.hidden / "content" / "answers.sqlite") as cache, workers:
-        stages = 1 + len(workflow.batches)
-        with progress("Understanding creatives", creatives.height * stages) as advance:
-            run = Run(workflow, cache, workers, attempts=settings.attempts, advance=advance)
-            for number, chunk in enumerate(creatives.iter_slices(CHUNK)):
+        learnt = _taught(plan, cache, workers)
+        with progress("Understanding creatives", plan.creatives.height * (1 + len(plan.workflow.batches))) as advance:
+            run = Run(plan.workflow, cache, workers, attempts=settings.attempts, advance=advance)
+            for number, chunk in enumerate(plan.creatives.iter_slices(CHUNK)):
                 rows = []
-                for creative_id, sheet in _filled(project, run, chunk):
-                    profile = profile_of(creative_id, sheet, workflow)
+                for row, sheet in _filled(project, run, chunk):
+                    profile = _labelled(plan, profile_of(row[C.CREATIVE_ID], sheet, plan.workflow))
                     summary.add(profile, sheet)
+                    unsure += _unsure(row, sheet, profile)
                     rows.append(profile.row())
                 pl.DataFrame(rows, schema=schema).write_parquet(folder / f"part-{number:05d}.parquet")
-    plain = {name: getattr(summary, name) for name in ("creatives", "filled", "failures", "passing")}
+    if plan.labels is not None:
+        summary.review = plan.labels.queue.refill(unsure)
+    plain = {name: getattr(summary, name) for name in ("creatives", "filled", "failures", "passing", "review")}
     write_atomically(folder / _SUMMARY, json.dumps(plain, indent=1, ensure_ascii=False))
+    return {name: tally.after(learnt.get(name)) for name, tally in run.tallies.items()}
+
+
+def _taught(plan: _Plan, cache: StepCache, workers: FileWorkers) -> Mapping[str, StepTally]:
+    """Let the classifier of labels learn, unless it has; how the steps fared that ran for it."""
+    if plan.labels is None:
+        return {}
+    run = Run(plan.before, cache, workers, attempts=plan.project.workspace.content.attempts)
+
+    def look(sample: pl.DataFrame) -> list[Sheet]:
+        chunks = list(sample.iter_slices(CHUNK))
+        with progress("Looking at creatives to learn their labels", len(chunks)) as advance:
+            sheets = []
+            for chunk in chunks:
+                sheets += [sheet for _, sheet in _filled(plan.project, run, chunk)]
+                advance()
+        return sheets
+
+    plan.labels.teach(look)
     return run.tallies
 
 
-def _filled(project: Project, run: Run, chunk: pl.DataFrame) -> Iterator[tuple[int | str, Sheet]]:
-    """(id, sheet with all answers) of every creative."""
+def _labelled(plan: _Plan, profile: CreativeProfile) -> CreativeProfile:
+    """The profile, with the label that a person gave where one did."""
+    said = plan.labels.said.get(str(profile.creative_id)) if plan.labels is not None else None
+    if said is None:
+        return profile
+    source = Provenance(step="review", version=1)
+    return profile.model_copy(
+        update={
+            "label": said,
+            "confidence": {**profile.confidence, "label": 1.0},
+            "provenance": {**profile.provenance, "label": source},
+        }
+    )
+
+
+def _unsure(row: Mapping[str, Any], sheet: Sheet, profile: CreativeProfile) -> list[Reviewed]:
+    """The creative for the review queue, where its label is not sure down to the leaf; else nothing."""
+    answers = [found for step in ("label", "label_model") if (found := sheet.answer(step)) and "best" in found]
+    if not answers or (said := answer_of(answers[-1])).best == (profile.label or ()):
+        return []
+    text = (sheet.answer("meaning") or {}).get("text", "")
+    media = row[C.MEDIA] or ""
+    return [
+        Reviewed(
+            creative_id=str(profile.creative_id),
+            text=text[:_SHOWN_CHARACTERS],
+            media=media,
+            proposed=said.best,
+            confidence=said.confidence,
+        )
+    ]
+
+
+def _filled(project: Project, run: Run, chunk: pl.DataFrame) -> Iterator[tuple[dict[str, Any], Sheet]]:
+    """(row, sheet with all answers) of every creative."""
     rows = list(chunk.iter_rows(named=True))
     sheets = [Sheet(_sources(project, row)) for row in rows]
     run.fill(sheets)
-    return zip((row[C.CREATIVE_ID] for row in rows), sheets, strict=True)
+    return zip(rows, sheets, strict=True)
 
 
 def _sources(project: Project, row: Mapping[str, Any]) -> dict[str, Source | None]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plait.config.embedding import EncoderSettings
 from plait.content.labelling.classifier import (
@@ -19,11 +18,10 @@ from plait.content.labelling.classifier import (
     draw_examples,
     teach,
 )
-from plait.content.labelling.evidence import LabelWords, label_text, likeness, tag_likeness
-from plait.content.labelling.features import Block, TermWeights
+from plait.content.labelling.evidence import label_text, mean_tags
 from plait.content.labelling.hierarchy import decide
-from plait.content.labelling.linear import Floats
 from plait.content.labelling.measures import LevelScores, confusions, score_level
+from plait.content.labelling.sight import READ, Shown, Sight
 from plait.content.taxonomy import Taxonomy, normalised
 from plait.data.artifacts import ArtifactStore
 from plait.llm.encode import TextEncoder, encode_texts
@@ -34,14 +32,7 @@ from plait.pipelines.results import Metric, write_result
 from plait.seeding import generator
 
 _Result = TypeVar("_Result")
-Sight = Literal["both", "no_label_words", "image_only"]
-_WORDS, _LIKE, _TAGS = 8.0, 2.0, 1.0
-"""Logits of a label that is named, and of one standard deviation of likeness of the text and of the tags."""
-_BLOCK = 8.0
-_TEXT_BESIDE_PICTURES = 4.0
-"""A text's blocks count less where pictures say it too; found on rows of fashion's pool."""
-_READ = 300
-"""Characters of a text that encoders read: the beginning says what it is about."""
+View = Literal["both", "no_label_words", "image_only"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +82,12 @@ def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
     data = read_labelled(options.data, options.data_folder, store)
     encoder = _encoder(data.language)
     cache = VectorCache.of(options.cache / "vectors", encoder.name, encoder.version, encoder.width)
-    sights: list[Sight] = ["both", "no_label_words", "image_only"] if data.picture_ND is not None else ["both"]
+    views: list[View] = ["both", "no_label_words", "image_only"] if data.picture_ND is not None else ["both"]
     settings = []
-    for sight in sights:
-        seen, seconds = _timed(lambda sight=sight: see(data, sight, encoder, cache))  # type: ignore[misc]
-        few = "few" if sight == "both" else f"few_{sight}"
-        if sight == "both":
+    for view in views:
+        seen, seconds = _timed(lambda view=view: see(data, view, encoder, cache))  # type: ignore[misc]
+        few = "few" if view == "both" else f"few_{view}"
+        if view == "both":
             settings.append(_measure(data, seen, Setting("zero"), options, most=0, seconds=seconds))
         settings.append(_measure(data, seen, Setting(few), options, most=options.examples, seconds=seconds))
     metrics = {key: metric for setting in settings for key, metric in _metrics(setting, data.taxonomy.depth).items()}
@@ -104,31 +95,23 @@ def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
     return LabelEvaluation(settings, metrics, path)
 
 
-def see(data: LabelledCreatives, sight: Sight, encoder: TextEncoder, cache: VectorCache | None) -> Seen:
+def see(data: LabelledCreatives, view: View, encoder: TextEncoder, cache: VectorCache | None) -> Seen:
     """Features and evidence of all rows; scales are those of the pool.
 
     Args:
         data: the rows.
-        sight: texts and pictures, texts without any word of a label and pictures, or pictures only.
+        view: texts and pictures, texts without any word of a label and pictures, or pictures only.
         encoder: of texts, labels and tags.
         cache: of vectors.
     """
-    blocks: list[Floats] = []
-    evidence_NC = np.zeros((len(data.texts), len(data.taxonomy.leaves)), np.float32)
     label_CD = encode_texts(encoder, [label_text(label) for label in data.taxonomy.leaves], cache)
-    if data.picture_ND is not None and data.tag_NV is not None:
-        blocks.append(Block.fit(data.picture_ND[data.pool_M], _BLOCK, width=768, whitening=0.15)(data.picture_ND))
-        evidence_NC += _TAGS * _scaled(_tags(data.tag_NV, label_CD, encoder, cache), data.pool_M)
-    if sight != "image_only":
-        texts = data.texts if sight == "both" else without_label_words(data.texts, data.taxonomy)
-        vector_ND = encode_texts(encoder, [text[:_READ] for text in texts], cache)
-        named_NC = LabelWords(data.taxonomy)(texts)
-        terms = TermWeights.fit([texts[row] for row in data.pool_M])
-        weight = _BLOCK if data.picture_ND is None else _TEXT_BESIDE_PICTURES
-        vectors = Block.fit(vector_ND[data.pool_M], weight, width=vector_ND.shape[1], whitening=0.0)
-        blocks += [vectors(vector_ND), weight * terms(texts), _BLOCK * named_NC]
-        evidence_NC += _WORDS * named_NC + _LIKE * _scaled(likeness(vector_ND, label_CD), data.pool_M)
-    return Seen(np.concatenate(blocks, axis=1).astype(np.float32), evidence_NC.astype(np.float32))
+    texts, vector_ND = None, None
+    if view != "image_only":
+        texts = data.texts if view == "both" else without_label_words(data.texts, data.taxonomy)
+        vector_ND = encode_texts(encoder, [text[:READ] for text in texts], cache)
+    tag_ND = None if data.tag_NV is None else mean_tags(data.tag_NV, encode_texts(encoder, _tag_names(), cache))
+    shown = Shown(texts, vector_ND, data.picture_ND, tag_ND)
+    return Sight.fit(shown.rows(data.pool_M), data.taxonomy, label_CD)(shown)
 
 
 def without_label_words(texts: Sequence[str], taxonomy: Taxonomy) -> list[str]:
@@ -142,15 +125,10 @@ def _stem(word: str) -> str:
     return re.sub(r"(es|s|ies|y)$", "", word) if len(word) > 3 else word
 
 
-def _tags(tag_NV: Floats, label_CD: Floats, encoder: TextEncoder, cache: VectorCache | None) -> Floats:
+def _tag_names() -> tuple[str, ...]:
     from plait.content.vision.things import tag_names  # noqa: PLC0415 (the `content` extra)
 
-    return tag_likeness(tag_NV, encode_texts(encoder, tag_names(), cache), label_CD)
-
-
-def _scaled(evidence_NC: Floats, pool_M: NDArray[np.int64]) -> Floats:
-    result: Floats = evidence_NC / max(float(evidence_NC[pool_M].std()), 1e-9)
-    return result
+    return tag_names()
 
 
 def _measure(

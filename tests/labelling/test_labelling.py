@@ -26,6 +26,7 @@ def test_label_words_prefer_the_longer_and_the_last() -> None:
     assert words(["Stilettos for a dress"]).tolist() == [[1, 0, 0.5]]
     assert words(["addressed"]).tolist() == [[0, 0, 0]]
     assert words.without("A red Dress, heels") == "a red"
+    assert words(["一款dress之选"]).tolist() == [[1, 0, 0]], "Chinese may touch a word"
 
 
 def test_chinese_label_words_need_no_boundaries() -> None:

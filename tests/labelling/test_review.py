@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from plait.cli.app import register_commands
-from plait.content.labelling.review_queue import ReviewQueue
-from plait.content.labelling.strategy import Described, LabelAnswer
+from plait.content.labelling.review_queue import Reviewed, ReviewQueue
+from plait.content.labelling.strategy import Described
 from plait.content.taxonomy import load_taxonomy
 from plait.errors import ArtifactError, DataError
 
@@ -16,16 +16,13 @@ SHOOTER = ("Games", "Action & shooting", "Shooter")
 LABELS = load_taxonomy("app-market")
 
 
-def unsure(sure: float) -> LabelAnswer:
-    return LabelAnswer(MOBA[:2], (0.9, 0.8, sure), MOBA)
+def unsure(name: str, sure: float) -> Reviewed:
+    return Reviewed(creative_id=name, text=f"text {name}", proposed=MOBA, confidence=(0.9, 0.8, sure))
 
 
 def filled(path: Path) -> ReviewQueue:
     queue = ReviewQueue(path, LABELS)
-    sure = LabelAnswer(MOBA, (0.9, 0.9, 0.9), MOBA)
-    failed = LabelAnswer((), (), (), failure="no answer")
-    rows = [("a", unsure(0.4)), ("b", unsure(0.1)), ("c", sure), ("d", failed)]
-    assert queue.add((Described(name, f"text {name}"), answer) for name, answer in rows) == 2
+    assert queue.refill([unsure("a", 0.4), unsure("b", 0.1)]) == 2
     return queue
 
 
@@ -36,7 +33,8 @@ def test_the_least_sure_comes_first_and_decisions_become_examples(tmp_path: Path
     queue.decide("b", SHOOTER)
     again = ReviewQueue(path, LABELS)
     assert again.examples() == [(Described("b", "text b"), SHOOTER)]
-    assert again.add([(Described("b", "text b"), unsure(0.2))]) == 1
+    assert again.refill([unsure("b", 0.2), unsure("c", 0.3)]) == 1, "what is decided stays so, what is sure now goes"
+    assert [row.creative_id for row in again.waiting()] == ["c"]
 
 
 def test_only_labels_of_the_taxonomy_and_creatives_of_the_queue(tmp_path: Path) -> None:
@@ -59,10 +57,14 @@ def test_search_finds_by_any_language() -> None:
     assert len(LABELS.search("动作射击")) == 4
 
 
-def test_the_command_corrects_and_accepts(tmp_path: Path) -> None:
+def test_the_command_corrects_and_accepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "queue.json"
     filled(path)
-    done = CliRunner().invoke(register_commands(), ["understand", "review", str(path)], input="zzz\nshooter\n\n")
+    monkeypatch.setattr("plait.pipelines.creative_labels.review_queue", lambda _: ReviewQueue(path, LABELS))
+    monkeypatch.setattr("plait.pipelines.project.open_project", lambda folder: folder)
+    done = CliRunner().invoke(
+        register_commands(), ["understand", "review", "-w", str(tmp_path)], input="zzz\nshooter\n\n"
+    )
     assert done.exit_code == 0, done.output
     assert "no label has that" in done.output
     assert {row.creative_id: path for row, path in ReviewQueue(path, LABELS).examples()} == {"b": SHOOTER, "a": MOBA}

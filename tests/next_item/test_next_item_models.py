@@ -144,13 +144,13 @@ def _one_event() -> EventBatch:
 
 
 def test_log_loss_by_hand(tmp_path):
-    """Carol's test item b lies at .3, after a at 0: softmax of cos(angle) / T over angles 0, .3, .9, 1.8, T = .05."""
+    """Carol's test item d lies at 1.8, after a at 0: softmax of cos(angle) / T over angles 0, .3, .9, 1.8, T = .05."""
     found = sequences(tmp_path, BY_HAND)
     cases = found.cases("validation", Split.TEST)
     judged = judge_targets(found, Echo(), cases)
     carol = cases.user_U.tolist().index(found.users.to_series().to_list().index("carol"))
     scores = np.exp(np.cos([0.0, 0.3, 0.9, 1.8]) / 0.05)
-    assert judged.logloss_U[carol] == pytest.approx(-np.log(scores[1] / scores.sum()), rel=1e-5)
+    assert judged.logloss_U[carol] == pytest.approx(-np.log(scores[3] / scores.sum()), rel=1e-5)
     assert judged.rank_U.tolist() == target_ranks(found, Echo(), cases).tolist()
 
 
@@ -159,7 +159,7 @@ def test_a_share_of_users_is_learnt_from(tmp_path):
     found = sequences(tmp_path, cycling_log(users=40))
     drawn = {}
     for share in (0.25, 0.5, 1.0):
-        config = TrainingConfig(batch_size=4, next_item=NextItemTraining(users=share))
+        config = TrainingConfig(batch_size=4, users_share=share)
         drawn[share] = set(users_learnt_from(found, config).tolist())
         task = NextItemTask(found, built(found), config)
         assert sum(len(batch.events.offsets_U1) - 1 for batch, _ in task.batches(0, 0)) == len(drawn[share])

@@ -12,7 +12,13 @@ PROFILES = pl.DataFrame(
         "color": ["red", "blue"],
         "person": [True, None],
         "duration": [2.0, 0.0],
-        "confidence": [{"color": 0.61, "person": 0.9}, {"color": 0.97, "person": None}],
+        "label_1": ["游戏", None],
+        "label_2": ["棋牌", None],
+        "label_3": [None, None],
+        "confidence": [
+            {"color": 0.61, "person": 0.9, "label": 0.7},
+            {"color": 0.97, "person": None, "label": 0.2},
+        ],
     }
 )
 
@@ -36,15 +42,20 @@ def test_fields_stand_with_how_sure_they_are(tmp_path):
     shown = gallery(tmp_path, PROFILES)
     assert set(shown) == {"2.mp4", "3.png"}, "only what was looked at"
     assert shown["2.mp4"].caption == "下棋"
-    assert shown["2.mp4"].fields == {"duration": "2.0 s", "color": "red (61 %)", "person": "yes (90 %)"}
-    assert shown["3.png"].fields == {"color": "blue (97 %)"}
+    assert shown["2.mp4"].fields == {
+        "label": "游戏 > 棋牌 (70 %)",
+        "duration": "2.0 s",
+        "color": "red (61 %)",
+        "person": "yes (90 %)",
+    }
+    assert shown["3.png"].fields == {"label": "unknown (20 %)", "color": "blue (97 %)"}
 
 
 def test_truth_stands_where_it_is_something_else(tmp_path):
     shown = gallery(tmp_path, PROFILES, creative_id=[2, 3], color=["pink", "blue"], person=[True, False])
     assert shown["2.mp4"].fields["color"] == "red (61 %; true: pink)"
     assert shown["2.mp4"].fields["person"] == "yes (90 %)"
-    assert shown["3.png"].fields == {"color": "blue (97 %)"}
+    assert shown["3.png"].fields == {"label": "unknown (20 %)", "color": "blue (97 %)"}
 
 
 def test_without_profiles_the_pictures_stand_alone(tmp_path):

@@ -12,16 +12,22 @@ import torch
 
 from plait.errors import ConfigError, TrainingError
 from plait.models.builder import build_model
+from plait.models.head import build_head
 from plait.schema import Split
+from plait.testing.batches import small_spec
 from plait.testing.training_data import SmallDataset
 from plait.training import TrainingConfig, load_recipe_by_name, predict, recipe_names, train
 from plait.training.data import Loader
 from plait.training.log import read_log
-from plait.training.objective import masked_loss
+from plait.training.objective import combined, objective_losses
 from plait.training.optimiser import LazyAdam, learning_rate_scale
 from plait.training.ranking import RankingTask, base_logits
 from plait.training.recipe import parse_overrides, parse_recipe
 
+MIXTURES = [
+    f"moe-{name}"
+    for name in ("cgc", "dense", "esmm", "global", "home", "mmoe", "pepnet", "ple", "shared-bottom", "star", "topk")
+]
 FAMILIES = ("lr-small", "dnn-small", "hstu-small")
 
 
@@ -50,11 +56,13 @@ def test_masked_loss_by_hand():
     labels_BT[0, 2] = 1.0
     mask_BT = torch.tensor([[True, True, False], [True, False, False]])
     expected = (np.log(2) + -np.log(0.8)) / 2
-    assert masked_loss(logits_BT, labels_BT, mask_BT, torch.ones(3)).item() == pytest.approx(expected, rel=1e-6)
+    losses = objective_losses(logits_BT, labels_BT, mask_BT)
+    assert combined(losses, torch.ones(3)).item() == pytest.approx(expected, rel=1e-6)
     weighted = (3 * np.log(2) + -np.log(0.8)) / 4
-    loss = masked_loss(logits_BT, labels_BT, mask_BT, torch.tensor([3.0, 1.0, 7.0]))
+    loss = combined(losses, torch.tensor([3.0, 1.0, 7.0]))
     assert loss.item() == pytest.approx(weighted, rel=1e-6)
-    assert masked_loss(logits_BT, labels_BT, torch.zeros(2, 3, dtype=torch.bool), torch.ones(3)).item() == 0.0
+    nothing = objective_losses(logits_BT, labels_BT, torch.zeros(2, 3, dtype=torch.bool))
+    assert combined(nothing, torch.ones(3)).item() == 0.0
 
 
 def test_lazy_adam_is_adam_on_the_rows_used():
@@ -131,18 +139,17 @@ def test_predictions_do_not_depend_on_batches_or_layout(name, max_history, tmp_p
         np.testing.assert_allclose(other.probabilities_BT, default.probabilities_BT, atol=1e-5)
 
 
-def test_a_recipe_may_choose_the_layout_and_a_task_the_users(tmp_path):
-    """Some users' exposures and no others: each with a history of its own, or stretches with one each."""
+def test_a_recipe_may_choose_the_layout():
+    """Exposures each with a history of its own, or stretches with one each."""
     dataset = SmallDataset()
-    users_U = np.array([3, 5, 8])
-    expected = np.isin(dataset.user_rows(dataset.rows(Split.TRAIN)), users_U).sum()
+    rows = len(dataset.rows(Split.TRAIN))
     for layout in ("impression", "user"):
         chosen = recipe("hstu-small", layout=layout)
         model = build_model(chosen.model, dataset.spec, dataset.item_fields_VI)
-        batches = list(RankingTask(dataset, model, chosen.training, users_U).batches(0, 0))
-        assert sum(examples for _, examples in batches) == expected
+        batches = list(RankingTask(dataset, model, chosen.training).batches(0, 0))
+        assert sum(examples for _, examples in batches) == rows
         histories = sum(len(batch.history_offsets_U1) - 1 for batch, _ in batches)
-        assert histories == expected if layout == "impression" else histories < expected / 2
+        assert histories == rows if layout == "impression" else histories < rows / 2
 
 
 def test_the_best_weights_are_kept(tmp_path):
@@ -238,16 +245,22 @@ def test_recipes_all_load():
         "ctrl-dnn",
         "ctrl-dnn-align",
         "dcnv2",
+        "dcnv2-text",
         "deepfm",
+        "distil-dcnv2",
         "dnn",
         "dnn-small",
         "hstu",
+        "hstu-moe",
         "hstu-small",
+        "kar-dcnv2",
         "lr",
+        *MIXTURES,
         "popularity",
+        "text-ranker",
         "wide-deep",
     ]
-    assert len(names) == 16 + 14
+    assert sum("-next" in name for name in names) == 14
     for name in names:
         chosen = load_recipe_by_name(name, Path())
         again = parse_recipe(json.loads(json.dumps(chosen.to_dict())), name)
@@ -262,6 +275,23 @@ def test_hstu_is_the_dnn_with_a_sequence():
     dnn = load_recipe_by_name("dnn", Path()).model.model_dump(exclude={"family"})
     hstu = load_recipe_by_name("hstu", Path()).model.model_dump(exclude={"family", "sequence", "memory"})
     assert dnn == hstu
+
+
+def test_hstu_with_experts_is_the_mixture_with_a_sequence():
+    mixture = load_recipe_by_name("moe-dense", Path()).model.model_dump(exclude={"family"})
+    hstu = load_recipe_by_name("hstu-moe", Path()).model.model_dump(exclude={"family", "sequence", "memory"})
+    assert mixture == hstu
+
+
+@pytest.mark.parametrize("name", ["dnn", *MIXTURES])
+def test_mixtures_cost_what_the_dnn_costs(name):
+    """With 13 objectives and 36 scenarios every variant's deep part costs at most the MLP's, and most of it is used."""
+    width, objectives = 512, 13
+    chosen = load_recipe_by_name(name, Path()).model
+    of_mlp = 2 * (width * 256 + 256 * 128 + 128 * objectives)
+    cross = 2 * (width * 32 + 32 * width) * chosen.cross_layers + 2 * width * objectives
+    head = build_head(chosen, width, small_spec(objectives=objectives, scenarios=36))
+    assert 0.85 * of_mlp < head.flops - cross <= of_mlp
 
 
 def test_overrides():
@@ -286,7 +316,7 @@ def test_training_starts_at_the_rates(name):
     mature_B = features.mask_BT[:, 0]
     positives = features.labels_BT[mature_B, 0].sum() + 1
     expected = np.log(positives / (mature_B.sum() + 2 - positives))
-    logit_T = base_logits(dataset)
+    logit_T = base_logits(dataset, TrainingConfig())
     assert logit_T[0].item() == pytest.approx(expected, rel=1e-5)
     torch.manual_seed(0)
     model = build_model(recipe(name).model, dataset.spec, dataset.item_fields_VI)

@@ -39,6 +39,9 @@ class ClassifierSettings(BaseModel):
     """Unlabelled rows that it learns from, at most, evenly spread."""
     folds: int = 4
     """Parts of the examples that are held out in turn for calibration."""
+    least_covered: float = 0.5
+    """Share of the labels that must have an example for a regression on examples alone; with fewer, the labels' own
+    evidence begins, and examples join what is learnt from it."""
 
 
 TEXT_ONLY = ClassifierSettings(penalty=3.0, rounds=0, evidence_weight=0.1, share_iterations=3)
@@ -121,7 +124,8 @@ def _learn(unlabelled: Seen, examples: Seen, label_N: Rows, settings: Classifier
     classes = unlabelled.evidence_NC.shape[1]
     alike_C = np.full(classes, 1 / classes, np.float32)
     target_NC = np.eye(classes, dtype=np.float32)[label_N]
-    if len(label_N):
+    rounds = settings.rounds
+    if len(label_N) and len(np.unique(label_N)) >= settings.least_covered * classes:
         weight = settings.evidence_weight
         model = fit_softmax(
             examples.feature_ND,
@@ -132,10 +136,11 @@ def _learn(unlabelled: Seen, examples: Seen, label_N: Rows, settings: Classifier
         first = LightClassifier(model, np.zeros(classes, np.float32), weight)
     else:
         first = LightClassifier(None, np.zeros(classes, np.float32), 1.0)
+        rounds = max(rounds, 1) if len(label_N) else rounds
     share_C = shares_without_labels(softmax(first.logits(unlabelled)), alike_C, settings.share_iterations)
     shares_C = np.log(share_C * classes)
     found = LightClassifier(first.model, shares_C, first.evidence_weight)
-    for _ in range(settings.rounds):
+    for _ in range(rounds):
         found = _from_own_answers(found, unlabelled, examples, target_NC, settings)
     return found
 

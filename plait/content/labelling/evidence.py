@@ -53,22 +53,27 @@ class LabelWords:
         return evidence_NC
 
 
+def cosine(x_ND: Floats, label_CD: Floats) -> Floats:
+    """Cosine of every row to every label [N, C]."""
+    result: Floats = _unit(x_ND) @ _unit(label_CD).T
+    return result
+
+
 def likeness(text_ND: Floats, label_CD: Floats) -> Floats:
     """Cosine of every text to every label [N, C], a label's mean taken off: some labels lie near every text."""
-    cosine_NC = _unit(text_ND) @ _unit(label_CD).T
+    cosine_NC = cosine(text_ND, label_CD)
     result: Floats = cosine_NC - cosine_NC.mean(axis=0)
     return result
 
 
-def tag_likeness(tag_NV: Floats, tag_VD: Floats, label_CD: Floats) -> Floats:
-    """Expected likeness [N, C] of a picture's tags to every label.
+def mean_tags(tag_NV: Floats, tag_VD: Floats) -> Floats:
+    """Mean vector [N, D] of a picture's tags, weighted by their probabilities.
 
     Args:
         tag_NV: probabilities of V tags.
         tag_VD: vectors of the tags' names.
-        label_CD: vectors of the labels.
     """
-    return likeness(tag_NV @ _unit(tag_VD), label_CD)
+    return tag_NV @ _unit(tag_VD)
 
 
 def _unit(x_ND: Floats) -> Floats:
@@ -88,5 +93,6 @@ def _singular(word: str) -> str:
 
 
 def _bounded(word: str) -> str:
-    """Chinese is found anywhere, other words as whole words."""
-    return re.escape(word) if _CHINESE.search(word) else rf"\b{re.escape(word)}\b"
+    """Chinese is found anywhere, other words as whole words, which Chinese may touch ("的MOBA之选")."""
+    inside = r"[^\W\u4e00-\u9fff]"
+    return re.escape(word) if _CHINESE.search(word) else rf"(?<!{inside}){re.escape(word)}(?!{inside})"

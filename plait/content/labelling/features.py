@@ -74,7 +74,7 @@ class Block:
         centred_ND: Floats = x_ND - mean_D
         variance_D, direction_DD = np.linalg.eigh(centred_ND.T @ centred_ND / len(x_ND))
         kept = np.argsort(variance_D)[::-1][: min(width, len(x_ND))]
-        power_K = np.maximum(variance_D[kept], 1e-6 * variance_D.max()) ** whitening
+        power_K = np.maximum(variance_D[kept], max(1e-6 * variance_D.max(), 1e-12)) ** whitening
         turn_DK = np.asarray(direction_DD[:, kept] / power_K, np.float32)
         length = float(np.sqrt(np.square(centred_ND @ turn_DK).sum(axis=1).mean()))
         return cls(mean_D, turn_DK, weight / max(length, 1e-6))

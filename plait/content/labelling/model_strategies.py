@@ -1,9 +1,10 @@
 """Strategies that ask a language model: the whole path at once, level by level, among the nearest, by likelihood."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, create_model
@@ -24,21 +25,22 @@ _NEAREST = 12
 class ModelStrategy:
     """What all of them share: one answer per creative, a backend's failure is that creative's alone."""
 
+    name: ClassVar[str]
     model: ChatModel
     prompt: Prompt
     taxonomy: Taxonomy
     threshold: float = 0.5
     """Less sure levels are unknown."""
+    concurrency: int = 1
+    """Creatives that are asked about at once; an endpoint answers several, a model in this process one."""
 
     def label(self, creatives: Sequence[Described]) -> list[LabelAnswer]:
         """See `Strategy`."""
-        return [self._attempt(creative) for creative in creatives]
+        return self._each(self.answer, creatives)
 
-    def _attempt(self, creative: Described) -> LabelAnswer:
-        try:
-            return self.answer(creative)
-        except PlaitError as error:
-            return LabelAnswer((), (), (), failure=str(error))
+    def _each(self, answer: Callable[..., LabelAnswer], *inputs: Sequence[Any]) -> list[LabelAnswer]:
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            return list(pool.map(lambda *one: _guarded(lambda: answer(*one)), *inputs))
 
     def answer(self, creative: Described) -> LabelAnswer:
         """The answer for one creative."""
@@ -148,10 +150,7 @@ class Retrieved(ByLikelihood):
         label_CD = self.encoder.encode([label_text(leaf, self.prompt.language) for leaf in leaves])
         like_NC = likeness(self.encoder.encode([creative.text for creative in creatives]), label_CD)
         near_NK = np.sort(np.argsort(-like_NC, axis=1)[:, : self.nearest], axis=1)
-        return [
-            _guarded(lambda row=row, near=near: self._among(row, [leaves[place].path for place in near]))  # type: ignore[misc]
-            for row, near in zip(creatives, near_NK, strict=True)
-        ]
+        return self._each(self._among, creatives, [[leaves[place].path for place in near] for near in near_NK])
 
 
 def _guarded(answer: Callable[[], LabelAnswer]) -> LabelAnswer:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from plait.content.labelling.strategy import Described, LabelAnswer
+from plait.content.labelling.strategy import Described
 from plait.content.taxonomy import Path3, Taxonomy
 from plait.data.artifacts import write_atomically
 from plait.errors import ArtifactError, DataError
@@ -19,6 +19,8 @@ class Reviewed(BaseModel):
 
     creative_id: str
     text: str
+    media: str = ""
+    """Its file, where it has one."""
     proposed: tuple[str, ...]
     """The likeliest path."""
     confidence: tuple[float, ...]
@@ -35,7 +37,7 @@ class ReviewQueue:
     """
 
     def __init__(self, path: Path, taxonomy: Taxonomy) -> None:
-        self._path, self._taxonomy = path, taxonomy
+        self.path, self.taxonomy = path, taxonomy
         self._rows: dict[str, Reviewed] = {}
         if path.exists():
             try:
@@ -44,18 +46,10 @@ class ReviewQueue:
                 raise ArtifactError(f"{path}: no review queue ({error}); move it away") from error
             self._rows = {row.creative_id: row for row in rows}
 
-    def add(self, creatives: Iterable[tuple[Described, LabelAnswer]]) -> int:
-        """Put in what is not sure down to its leaf and nobody has decided; returns how many wait now."""
-        for creative, answer in creatives:
-            known = self._rows.get(creative.creative_id)
-            if answer.failure or answer.path == answer.best or (known is not None and known.decided is not None):
-                continue
-            self._rows[creative.creative_id] = Reviewed(
-                creative_id=creative.creative_id,
-                text=creative.text,
-                proposed=answer.best,
-                confidence=answer.confidence,
-            )
+    def refill(self, unsure: Iterable[Reviewed]) -> int:
+        """What waits is now what these say and nobody has decided; decisions stay. Returns how many wait."""
+        decided = {name: row for name, row in self._rows.items() if row.decided is not None}
+        self._rows = {row.creative_id: row for row in unsure} | decided
         self._save()
         return len(self.waiting())
 
@@ -71,9 +65,9 @@ class ReviewQueue:
             DataError: the creative does not wait, or the path is not one of the taxonomy's.
         """
         if creative_id not in self._rows:
-            raise DataError(f"review: found the creative {creative_id!r}, which is not in the queue {self._path}")
-        if path not in self._taxonomy.place:
-            raise DataError(f"review: found the label {' > '.join(path)!r}, which {self._taxonomy.name} does not have")
+            raise DataError(f"review: found the creative {creative_id!r}, which is not in the queue {self.path}")
+        if path not in self.taxonomy.place:
+            raise DataError(f"review: found the label {' > '.join(path)!r}, which {self.taxonomy.name} does not have")
         self._rows[creative_id] = self._rows[creative_id].model_copy(update={"decided": path})
         self._save()
 
@@ -83,4 +77,4 @@ class ReviewQueue:
 
     def _save(self) -> None:
         rows = [row.model_dump(mode="json") for row in self._rows.values()]
-        write_atomically(self._path, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
+        write_atomically(self.path, json.dumps(rows, ensure_ascii=False, indent=1) + "\n")

@@ -4,6 +4,7 @@ import logging
 import math
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from plait.content.text.copy_type import without_cues
@@ -48,17 +49,17 @@ def _latin(text: str) -> list[str]:
 def _rarity(phrase: str) -> float:
     if _CHINESE.fullmatch(phrase):
         table, median = _idf()
-        return float(table.get(phrase, median))
+        return table.get(phrase, median)
     return 4.0 + math.log(len(phrase))
 
 
 @cache
 def _idf() -> tuple[dict[str, float], float]:
-    _jieba()
-    from jieba.analyse.tfidf import DEFAULT_IDF, IDFLoader  # noqa: PLC0415 (the `content` extra)
-
-    table, median = IDFLoader(DEFAULT_IDF).get_idf()
-    return table, float(median)
+    # jieba's own reader leaves the file open.
+    listed = Path(_jieba().__file__).parent / "analyse" / "idf.txt"
+    rows = (line.split(" ") for line in listed.read_text(encoding="utf-8").splitlines())
+    table = {word: float(rarity) for word, rarity in rows}
+    return table, sorted(table.values())[len(table) // 2]
 
 
 @cache

@@ -27,6 +27,13 @@ class StepTally:
     seconds: float = 0.0
     """Time spent on it, summed over processes."""
 
+    def after(self, before: "StepTally | None") -> "StepTally":
+        """Both runs as one: what the first one made, this one found kept."""
+        if before is None:
+            return self
+        made = self.made + before.made
+        return StepTally(max(0, self.kept - before.made), made, self.failed, self.seconds + before.seconds)
+
 
 class Run:
     """One pass of a workflow over creatives.

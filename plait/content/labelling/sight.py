@@ -1,0 +1,162 @@
+"""How a classifier sees creatives: features and evidence whose scales were found on rows without labels."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plait.content.labelling.classifier import Seen
+from plait.content.labelling.evidence import LabelWords, cosine
+from plait.content.labelling.features import Block, TermWeights
+from plait.content.labelling.linear import Floats
+from plait.content.taxonomy import Taxonomy
+
+_WORDS, _LIKE, _TAGS = 8.0, 2.0, 1.0
+"""Logits of a label that is named, and of one standard deviation of likeness of the text and of the tags."""
+_BLOCK = 8.0
+_TEXT_BESIDE_PICTURES = 4.0
+"""A text's blocks count less where pictures say it too; found on rows of fashion's pool."""
+READ = 300
+"""Characters of a text that encoders read: the beginning says what it is about."""
+_PICTURE_WIDTH, _PICTURE_WHITENING = 768, 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What there is to see of N creatives; None where none of them has any of it."""
+
+    texts: Sequence[str] | None
+    vector_ND: Floats | None
+    """Of the texts."""
+    picture_NP: Floats | None = None
+    """Features of the pictures; a row of NaN for a creative without one."""
+    tag_ND: Floats | None = None
+    """Mean vectors of the pictures' tags, weighted by their probabilities; NaN as above."""
+
+    def rows(self, chosen: NDArray[np.int64]) -> "Shown":
+        return Shown(
+            None if self.texts is None else [self.texts[row] for row in chosen],
+            *(None if part is None else part[chosen] for part in (self.vector_ND, self.picture_NP, self.tag_ND)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Cosine to every label, each label's mean taken off (some lie near every text), in standard deviations."""
+
+    label_CD: Floats
+    mean_C: Floats
+    spread: float
+
+    @classmethod
+    def fit(cls, x_ND: Floats, label_CD: Floats) -> "Likeness":
+        """From rows without labels."""
+        cosine_NC = cosine(x_ND[_there(x_ND)], label_CD)
+        mean_C: Floats = cosine_NC.mean(axis=0)
+        return cls(label_CD, mean_C, max(float((cosine_NC - mean_C).std()), 1e-9))
+
+    def __call__(self, x_ND: Floats) -> Floats:
+        """[N, C]; zeros for rows that are not there."""
+        result: Floats = (cosine(np.nan_to_num(x_ND), self.label_CD) - self.mean_C) / np.float32(self.spread)
+        result[~_there(x_ND)] = 0
+        return result
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What was fitted; calling it gives what a classifier learns from."""
+
+    taxonomy: Taxonomy
+    pictures: Block | None = None
+    tags: Likeness | None = None
+    vectors: Block | None = None
+    terms: TermWeights | None = None
+    likeness: Likeness | None = None
+    words: LabelWords = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", LabelWords(self.taxonomy))
+
+    @classmethod
+    def fit(cls, shown: Shown, taxonomy: Taxonomy, label_CD: Floats) -> "Sight":
+        """From rows without labels.
+
+        Args:
+            shown: the rows.
+            taxonomy: the labels.
+            label_CD: vectors of the labels' texts.
+        """
+        parts: dict[str, Any] = {}
+        if shown.picture_NP is not None:
+            there_NP = shown.picture_NP[_there(shown.picture_NP)]
+            parts["pictures"] = Block.fit(there_NP, _BLOCK, width=_PICTURE_WIDTH, whitening=_PICTURE_WHITENING)
+        if shown.tag_ND is not None:
+            parts["tags"] = Likeness.fit(shown.tag_ND, label_CD)
+        if shown.texts is not None and shown.vector_ND is not None:
+            weight = _BLOCK if shown.picture_NP is None else _TEXT_BESIDE_PICTURES
+            width = shown.vector_ND.shape[1]
+            parts["vectors"] = Block.fit(shown.vector_ND, weight, width=width, whitening=0.0)
+            parts["terms"] = TermWeights.fit(shown.texts)
+            parts["likeness"] = Likeness.fit(shown.vector_ND, label_CD)
+        return cls(taxonomy, **parts)
+
+    def __call__(self, shown: Shown) -> Seen:
+        """Features and evidence of any rows."""
+        rows = len(next(part for part in (shown.vector_ND, shown.picture_NP) if part is not None))
+        blocks: list[Floats] = []
+        evidence_NC = np.zeros((rows, len(self.taxonomy.leaves)), np.float32)
+        if self.pictures is not None and shown.picture_NP is not None:
+            there_N = _there(shown.picture_NP)
+            blocks.append(np.where(there_N[:, None], self.pictures(np.nan_to_num(shown.picture_NP)), np.float32(0)))
+        if self.tags is not None and shown.tag_ND is not None:
+            evidence_NC += _TAGS * self.tags(shown.tag_ND)
+        if self.vectors is not None and shown.texts is not None and shown.vector_ND is not None:
+            weight = _BLOCK if self.pictures is None else _TEXT_BESIDE_PICTURES
+            named_NC = self.words(shown.texts)
+            blocks += [self.vectors(shown.vector_ND), weight * self._terms(shown.texts), _BLOCK * named_NC]
+            evidence_NC += _WORDS * named_NC + _LIKE * self._likeness(shown.vector_ND)
+        return Seen(np.concatenate(blocks, axis=1).astype(np.float32), evidence_NC)
+
+    def _terms(self, texts: Sequence[str]) -> Floats:
+        return np.zeros((len(texts), 0), np.float32) if self.terms is None else self.terms(texts)
+
+    def _likeness(self, vector_ND: Floats) -> Floats:
+        return np.zeros((len(vector_ND), 1), np.float32) if self.likeness is None else self.likeness(vector_ND)
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """All numbers, for a file; `of_arrays` reads them back."""
+        found: dict[str, NDArray[np.float32]] = {}
+        for name in ("pictures", "vectors"):
+            if (block := getattr(self, name)) is not None:
+                found |= {f"{name}.mean": block.mean_D, f"{name}.turn": block.turn_DK}
+                found[f"{name}.scale"] = np.array([block.scale], np.float32)
+        for name in ("tags", "likeness"):
+            if (like := getattr(self, name)) is not None:
+                found |= {f"{name}.label": like.label_CD, f"{name}.mean": like.mean_C}
+                found[f"{name}.spread"] = np.array([like.spread], np.float32)
+        if self.terms is not None:
+            found["terms.weight"] = self.terms.weight_V
+        return found
+
+    @classmethod
+    def of_arrays(cls, taxonomy: Taxonomy, found: Mapping[str, NDArray[np.float32]], terms: Sequence[str]) -> "Sight":
+        """The sight that `arrays` wrote; `terms` are those of `TermWeights.place`, in order."""
+        parts: dict[str, Any] = {}
+        for name in ("pictures", "vectors"):
+            if f"{name}.mean" in found:
+                scale = float(found[f"{name}.scale"][0])
+                parts[name] = Block(found[f"{name}.mean"], found[f"{name}.turn"], scale)
+        for name in ("tags", "likeness"):
+            if f"{name}.label" in found:
+                spread = float(found[f"{name}.spread"][0])
+                parts[name] = Likeness(found[f"{name}.label"], found[f"{name}.mean"], spread)
+        if "terms.weight" in found:
+            places = {term: place for place, term in enumerate(terms)}
+            parts["terms"] = TermWeights(places, found["terms.weight"])
+        return cls(taxonomy, **parts)
+
+
+def _there(x_ND: Floats) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(x_ND).all(axis=1), np.bool_)
