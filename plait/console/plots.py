@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from plait.console.formatting import fixed, share, short_count, tick_share
-from plait.console.scales import Scale, linear, square_root
+from plait.console.scales import Scale, linear, logarithmic, square_root
 from plait.evaluation import ReliabilityBin
+from plait.evaluation.power_law import FittedLaw
 from plait.pipelines.report_data import LearningCurve
 
 
@@ -83,6 +84,21 @@ def width_plot(points: Sequence[WidthPoint], without: float) -> Markup:
         note = f"d = {one.width}: AUC {fixed(one.auc)} ({fixed(one.low)} to {fixed(one.high)})"
         parts.append(_dot("dot", frame.x(one.width), frame.y(one.auc), note))
     return frame.svg(parts, "AUC by the width of the feature; the dashed line is without it", "d", "test AUC")
+
+
+def scaling_plot(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], fit: FittedLaw) -> Markup:
+    """Loss over compute (GFLOP) on logarithmic axes: each model's epochs in grey, the frontier, the law as a line."""
+    points = [point for _, curve in curves for point in curve]
+    frame = _Frame(logarithmic(x for x, _ in points), logarithmic(y for _, y in points), 460, 300)
+    parts = [frame.grid(lambda tick: f"{tick:,.10g}", lambda tick: f"{tick:g}")]
+    for name, curve in curves:
+        parts.append(_path("other", [(frame.x(x), frame.y(y)) for x, y in curve]))
+        parts += [_dot("faint", frame.x(x), frame.y(y), f"{name}: {x:,.0f} GFLOP, loss {y:.4f}") for x, y in curve]
+    ends = [fit.frontier[0][0], fit.frontier[-1][0]]
+    (x1, x2), (y1, y2) = (frame.x(end) for end in ends), (frame.y(fit.law.at(end)) for end in ends)
+    parts.append(_line("diagonal", x1, y1, x2, y2))
+    parts += [_dot("dot", frame.x(x), frame.y(y), f"frontier: {x:,.0f} GFLOP, loss {y:.4f}") for x, y in fit.frontier]
+    return frame.svg(parts, "Loss over compute with the fitted power law", "GFLOP of training", "loss")
 
 
 def pairs_plot(rows: _Places, texts: _Places, names: Sequence[str], title: str) -> Markup:

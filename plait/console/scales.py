@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From `low` to `high`; `bend` straightens the values first (identity or square root)."""
+    """From `low` to `high`; `bend` straightens the values first (identity, square root, logarithm)."""
 
     low: float
     high: float
@@ -35,6 +35,22 @@ def linear(values: Iterable[float], *, around: float | None = None, parts: int =
     first = math.ceil(low / step - 1e-9)
     ticks = tuple(round(k * step, 10) for k in range(first, math.floor(high / step + 1e-9) + 1))
     return Scale(low, high, ticks)
+
+
+def logarithmic(values: Iterable[float]) -> Scale:
+    """A logarithmic scale over all `values`, which are above 0; ticks at 1, 2 and 5 times powers of ten.
+
+    Where those are too few, at round steps.
+    """
+    known = list(values)
+    low, high = min(known), max(known)
+    margin = max((high / low) ** 0.04, 1.01)
+    low, high = low / margin, high * margin
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [factor * 10.0**decade for decade in decades for factor in (1, 2, 5)]
+    if sum(low <= tick <= high for tick in ticks) < 2:
+        ticks = list(linear(known).ticks)
+    return Scale(low, high, tuple(tick for tick in ticks if low <= tick <= high), math.log)
 
 
 def square_root(highest: float) -> Scale:

@@ -108,8 +108,13 @@ class EncodedDataset:
         places_N = np.arange(start, start + (length if before is None else min(before, length)))
         return self._events(places_N)
 
-    def impression_batch(self, rows_B: NDArray[np.int64], length: int) -> FeatureBatch:
-        """The `impression` layout: any exposures, each with its own copy of the last `length` events before it."""
+    def impression_batch(self, rows_B: NDArray[np.int64], length: int | NDArray[np.int64]) -> FeatureBatch:
+        """The `impression` layout: any exposures, each with its own copy of the last `length` events before it.
+
+        Args:
+            rows_B: exposures.
+            length: the same number for all, or one for each.
+        """
         user_B = self.arrays.user_E[rows_B]
         stop_B = self.arrays.event_start_U[user_B] + self.arrays.before_E[rows_B]
         kept_B = np.minimum(self.arrays.before_E[rows_B], length).astype(np.int64)
@@ -140,22 +145,25 @@ class EncodedDataset:
             The batch, and the row of each of its exposures.
         """
         rows_B, user_B = self._exposures_of(users_U, splits)
-        return self._sliced(rows_B, user_B, users_U, length, max_events), rows_B
+        return self._sliced(rows_B, user_B, users_U, length, max_events=max_events), rows_B
 
-    def grouped_batch(self, rows_B: NDArray[np.int64], group_B: NDArray[np.int64], length: int) -> FeatureBatch:
+    def grouped_batch(
+        self, rows_B: NDArray[np.int64], group_B: NDArray[np.int64], length: int, step: int = 1
+    ) -> FeatureBatch:
         """The `user` layout over some exposures of some users: each group's events once.
 
         A group's slice of events is that of `user_batch`: from `length` events before its first exposure to the last
-        event that its last one may see.
+        event that its last one may see; it begins at a multiple of `step`, counted from the user's first event.
 
         Args:
             rows_B: exposures.
             group_B: group of each, from 0 without gaps; all exposures of a group are of one user.
             length: how many events every exposure must find.
+            step: where slices may begin.
         """
         users_U = np.zeros(int(group_B.max()) + 1 if len(group_B) else 0, np.int64)
         users_U[group_B] = self.user_rows(rows_B)
-        return self._sliced(rows_B, group_B, users_U, length, None)
+        return self._sliced(rows_B, group_B, users_U, length, step=step)
 
     def before(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many events of its user each exposure may see."""
@@ -167,14 +175,16 @@ class EncodedDataset:
         user_B: NDArray[np.int64],
         users_U: NDArray[np.int64],
         length: int,
-        max_events: int | None,
+        *,
+        max_events: int | None = None,
+        step: int = 1,
     ) -> FeatureBatch:
         before_B = self.before(rows_B)
         first_U = np.full(len(users_U), np.iinfo(np.int64).max)
         np.minimum.at(first_U, user_B, before_B)
         last_U = np.zeros(len(users_U), np.int64)
         np.maximum.at(last_U, user_B, before_B)
-        begin_U = np.minimum(np.maximum(first_U - length, 0), last_U)
+        begin_U = np.minimum(np.maximum(first_U - length, 0), last_U) // step * step
         if max_events is not None:
             begin_U = np.maximum(begin_U, last_U - max_events)
         start_U = self.arrays.event_start_U[users_U] + begin_U

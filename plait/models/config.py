@@ -45,6 +45,8 @@ class SequenceConfig(Settings):
     """Share of the gated attention output that is dropped in training."""
     max_events: int = Field(256, ge=2)
     """The longest history in one pass; longer ones are cut to their last `max_events / 2` to `max_events` events."""
+    stochastic_length: float | None = Field(None, gt=1, lt=2)
+    """Alpha: in training, most passes of more than `max_events ** (alpha / 2)` events are thinned to so many."""
     hidden: list[int] = Field([128, 64], min_length=1)
     """Widths of the MLP over user state, candidate, context and long memory."""
 

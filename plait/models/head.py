@@ -16,6 +16,7 @@ from plait.models.expert_head import ExpertHead
 from plait.nn.cross import CrossNetwork
 from plait.nn.feature_inputs import FeatureInputs
 from plait.nn.mlp import MLP
+from plait.nn.products import product
 
 RECENT_EVENTS = "recent_events"
 """What target attention makes of the last events, as a feature."""
@@ -51,7 +52,7 @@ class Head(Protocol):
         """Weights of the cross network's output."""
 
     def tail(self, lanes: int) -> Tail:
-        """What follows `first`, of the trained head as it is now; columns are padded to a multiple of `lanes`."""
+        """What follows `first`, whose output it may overwrite; its columns are padded to a multiple of `lanes`."""
 
 
 class MlpHead(nn.Module):
@@ -90,6 +91,11 @@ class MlpHead(nn.Module):
         return self.reads.over_all(layer)
 
     @property
+    def first(self) -> nn.Linear:
+        """The MLP's first layer."""
+        return self.deep.first
+
+    @property
     def flops(self) -> int:
         """Multiplications and additions of the matrix products for one exposure."""
         return 2 * sum(weight.numel() for weight in self.parameters() if weight.dim() == 2)
@@ -100,10 +106,9 @@ class MlpHead(nn.Module):
 
     def tail(self, lanes: int) -> Tail:
         """See `Head.tail`."""
-        further = self.deep.layers[1:]
         out_TH = self.objectives.weight[:, -self.deep.width :]
         out_TH = functional.pad(out_TH, (0, 0, 0, -len(out_TH) % lanes)).contiguous()
-        return lambda first_BH, _: functional.linear(further(first_BH), out_TH)
+        return lambda first_BH, _: product(self.deep.after_first(first_BH.relu_()), out_TH.T)
 
 
 class Funnel(nn.Module):

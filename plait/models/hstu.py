@@ -16,6 +16,7 @@ from plait.models.tower import UserSummary, UserTower
 from plait.models.trunk import Trunk, TrunkOutput
 from plait.nn.hstu import EventClock, HstuEncoder, HstuSizes
 from plait.nn.jagged import pass_start, share_passes
+from plait.nn.stochastic_length import kept_events
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
 
 _ITEMS_AT_A_TIME = 4096
@@ -45,7 +46,8 @@ class HstuRanker(nn.Module):
     def __init__(self, config: HstuConfig, spec: FeatureSpec, item_fields_VI: Tensor) -> None:
         super().__init__()
         self._stride = max(1, config.sequence.max_events // 2)
-        self.lookback = max(self._stride, config.attention.events, config.memory.events)
+        needed = max(config.sequence.max_events, config.attention.events, config.memory.events)
+        self.lookback = -(-needed // self._stride) * self._stride  # whole strides: passes begin at their multiples
         self.history = self.lookback + self._stride
         self._spec = spec
         self.trunk = Trunk(config, spec, item_fields_VI)
@@ -111,6 +113,7 @@ class UserState(nn.Module):
     def __init__(self, config: SequenceConfig, item_width: int, actions: int, scenarios: int) -> None:
         super().__init__()
         self.max_events = config.max_events
+        self.stochastic_length = config.stochastic_length
         self.item = nn.Linear(item_width, config.width)
         self.action = nn.Embedding(actions, config.width)
         self.scenario = nn.Embedding(scenarios + 1, config.width)
@@ -135,6 +138,8 @@ class UserState(nn.Module):
     def forward(self, batch: Batch, trunk: TrunkOutput) -> Tensor:
         """States `[B, D]`."""
         passes = share_passes(batch.history_offsets_U1, batch.user_B, batch.before_B, self.max_events)
+        if self.stochastic_length is not None and self.training:
+            passes = passes.thinned(kept_events(passes.windows.valid_WL, self.max_events, self.stochastic_length))
         if passes.windows.length == 0:
             return self.nothing_D.expand(len(batch), -1)
         row_N, offsets_P1 = passes.windows.flat()
@@ -157,7 +162,8 @@ class UserState(nn.Module):
 
     def _tokens(self, batch: Batch, trunk: TrunkOutput, row_N: Tensor, clock: EventClock) -> Tensor:
         time_N = batch.history_time_N[row_N]
-        gap_N = time_bucket(torch.diff(time_N, prepend=time_N[:1])).masked_fill_(clock.place_N == 0, 0)
+        time_before_N = batch.history_time_N[(row_N - 1).clamp(min=0)]
+        gap_N = time_bucket(time_N - time_before_N).masked_fill_(clock.place_N == 0, 0)
         item_ND = nn.functional.embedding(trunk.slot_N[row_N], self.item(trunk.items_ME))
         action_ND = self.action(batch.history_action_N[row_N])
         token_ND: Tensor = item_ND + action_ND + self.scenario(batch.history_scenario_N[row_N]) + self.gap(gap_N)

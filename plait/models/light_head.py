@@ -11,11 +11,12 @@ from plait.models.batch import Batch
 from plait.models.config import HstuConfig
 from plait.models.expert_head import ExpertHead
 from plait.models.head import MlpHead, build_head, build_outcomes
-from plait.models.memory import LongMemory
+from plait.models.memory import LongMemory, RequestMemory
 from plait.models.request import RequestDnn
 from plait.models.tower import UserSummary
 from plait.models.trunk import Trunk
 from plait.nn.mlp import MLP
+from plait.nn.products import product
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
 
 
@@ -65,12 +66,13 @@ class HstuHead(nn.Module):
 
         def begin(user: UserSummary, first: Batch) -> Callable[[Batch], Tensor]:
             shared = dnn.shared(first)
-            sequence = self.sequence_head.for_state(first, user.state_1D)
+            memory = self.memory.for_request(first)
+            sequence = self.sequence_head.for_state(first, user.state_1D, memory)
 
             def logits(batch: Batch) -> Tensor:
                 own = dnn.own(batch, shared)
-                added_BT = sequence(own.candidate_BE, self.memory.of_request(batch))
-                logits_BT: Tensor = self.outcomes(dnn.logits(batch, own, shared) + added_BT)
+                added_BT = sequence(own.candidate_BE, memory.of(batch))
+                logits_BT: Tensor = self.outcomes(dnn.logits(batch, own, shared).add_(added_BT))
                 return logits_BT
 
             return logits
@@ -110,35 +112,35 @@ class SequenceHead(nn.Module):
         logits_BT: Tensor = self.out(self.mlp(inputs_BX))
         return logits_BT
 
-    def for_state(self, first: Batch, state_1D: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    def for_state(self, first: Batch, state_1D: Tensor, memory: RequestMemory) -> Callable[[Tensor, Tensor], Tensor]:
         """`forward` of the trained head for candidates of one request: item vectors and memory to logits `[B, T]`.
 
         With c = C e + c_0 the first layer `W [s, s * c, c, when, m] + b` is a constant plus `(W_2 diag(s) + W_3) C e`
-        plus `W_5 m`: one matrix of the item vector per request.
+        plus what the candidate's own part of the memory adds: one matrix of both per request.
 
         Args:
             first: rows of the request.
             state_1D: its user's state.
+            memory: of the request; the function takes what it has `of` the candidates.
         """
-        layer, *further = self.mlp.layers
-        if not isinstance(layer, nn.Linear):
-            raise TypeError(f"found {type(layer).__name__}, expected the MLP to begin with a linear layer")
-        width = state_1D.shape[1]
+        layer = self.mlp.first
+        width, channels = state_1D.shape[1], memory.total_1C.shape[1]
         narrow = self.age.embedding_dim
-        state_HD, product_HD, own_HD, when_HN, memory_HM = layer.weight.split_with_sizes(
-            [width] * 3 + [narrow, layer.in_features - 3 * width - narrow], 1
-        )
+        fields = (layer.in_features - 3 * width - narrow - channels) // 2
+        parts = layer.weight.split_with_sizes([width] * 3 + [narrow, channels, fields, fields], 1)
+        state_HD, product_HD, own_HD, when_HN, total_HC, mass_HM, share_HM = parts
         of_candidate_HD = torch.addcmul(own_HD, product_HD, state_1D)
         constant_1H = functional.linear(state_1D, state_HD, layer.bias)
         constant_1H = constant_1H + functional.linear(self._when(first)[:1], when_HN)
+        constant_1H = constant_1H + functional.linear(memory.total_1C, total_HC)
         constant_1H = constant_1H + functional.linear(self.candidate.bias[None], of_candidate_HD)
-        matrix_EH = (of_candidate_HD @ self.candidate.weight).T
+        by_field = (len(constant_1H[0]), -1, channels)
+        memory_HX = torch.cat([mass_HM.reshape(by_field), share_HM.reshape(by_field)], dim=2).flatten(1)
+        matrix_HX = torch.cat([of_candidate_HD @ self.candidate.weight, memory_HX], dim=1)
 
         def logits(candidate_BE: Tensor, memory_BM: Tensor) -> Tensor:
-            hidden_BH = torch.addmm(constant_1H, candidate_BE, matrix_EH)
-            hidden_BH = torch.addmm(hidden_BH, memory_BM, memory_HM.T)
-            for part in further:
-                hidden_BH = part(hidden_BH)
+            inputs_BX = torch.cat([candidate_BE, memory_BM], dim=1)
+            hidden_BH = self.mlp.after_first(product(inputs_BX, matrix_HX.T, constant_1H[0], relu=True))
             logits_BT: Tensor = self.out(hidden_BH)
             return logits_BT
 

@@ -1,7 +1,10 @@
 """The long memory: how much of all that a user did, weighed by when, concerns the candidate."""
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +32,8 @@ _SMALLEST, _LARGEST = -15.0, 6.0
 """Log weights end here."""
 _NO_CODE = -1
 """No event has it."""
-_MOST_CODES = 65_536
-"""Fields of more codes are not summed into a table of all of them."""
+_ROW_EACH = 1_024
+"""Fields of more codes are summed into rows of the codes that occur."""
 _PRIOR = (0.1, 10.0)
 """Weight that every share is given before any event: of the candidate, of all."""
 
@@ -83,21 +86,31 @@ class LongMemory(nn.Module):
         mass_FBC = torch.stack([asked.matched(*codes, weight_RLC) for codes in zip(code_FRL, code_FB, strict=True)])
         return self._as_inputs(mass_FBC, weight_RLC.sum(1)[asked.request_B])
 
-    def of_request(self, batch: Batch) -> Tensor:
-        """As `forward`, for rows of one request: one time, one history, and all of it before them."""
-        events = len(batch.history_time_N)
-        return self._single(batch, torch.arange(max(0, events - self.events), events))
+    def for_request(self, first: Batch) -> "RequestMemory":
+        """What the events of a request say of any candidate: rows of one time, one history, and all of it before them.
+
+        Args:
+            first: rows of the request.
+        """
+        events = len(first.history_time_N)
+        return self._summed(first, torch.arange(max(0, events - self.events), events))
 
     def _single(self, batch: Batch, row_L: Tensor) -> Tensor:
-        """Rows that share one time and the events `row_L`: weights are summed by code, every candidate looks its up."""
+        """Rows that share one time and the events `row_L`."""
+        memory = self._summed(batch, row_L)
+        mass_BFC, share_BFC = memory.of(batch).view(len(batch), len(self.sizes), -1).chunk(2, dim=2)
+        total_BC = memory.total_1C.expand(len(batch), -1)
+        return torch.cat([total_BC, mass_BFC.flatten(1), share_BFC.flatten(1)], dim=1)
+
+    def _summed(self, batch: Batch, row_L: Tensor) -> "RequestMemory":
+        """The weights of the events `row_L`, summed by code, as logarithms."""
         weight_LC = self._weights(batch, batch.time_B[:1], row_L)
-        code_LF = self.item_fields_VI[batch.history_item_N[row_L].long()]
-        code_BF = batch.categorical_BF[:, self.item_columns].long()
-        mass = [
-            _looked_up(code_LF[:, place].long(), code_BF[:, place], weight_LC, size)
-            for place, size in enumerate(self.sizes)
-        ]
-        return self._as_inputs(torch.stack(mass), weight_LC.sum(0).expand(len(batch), -1))
+        code_LF = self.item_fields_VI[batch.history_item_N[row_L].long()].long()
+        rows, mass = zip(*map(partial(_by_code, weight_LC), code_LF.T, self.sizes), strict=True)
+        total_1C = weight_LC.sum(0, keepdim=True)
+        mass_RC = torch.cat(mass)
+        table_RX = torch.cat([torch.log1p(mass_RC), _share(mass_RC, total_1C)], dim=1)
+        return RequestMemory(self.item_columns, rows, [len(each) for each in mass], table_RX, torch.log1p(total_1C))
 
     def _weights(self, batch: Batch, time: Tensor, row_L: Tensor) -> Tensor:
         """`w` of the events `row_L` at a time of request, `[..., C]`; both may have further dimensions in front."""
@@ -113,10 +126,32 @@ class LongMemory(nn.Module):
         return torch.exp((_SPEED * log_LC).clamp(_SMALLEST, _LARGEST))
 
     def _as_inputs(self, mass_FBC: Tensor, total_BC: Tensor) -> Tensor:
-        """Logarithms of mass, total and share; of the share such that 1 % is 0 and all is 1."""
-        of_candidate, of_all = _PRIOR
-        share_FBC = 1.0 + torch.log((mass_FBC + of_candidate) / (total_BC + of_all)) / math.log(of_all / of_candidate)
+        """Logarithms of total, mass and share."""
+        share_FBC = _share(mass_FBC, total_BC)
         return torch.cat([torch.log1p(total_BC), *torch.log1p(mass_FBC), *share_FBC], dim=1)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMemory:
+    """The long memory of one request: logarithms by code, which candidates look up."""
+
+    columns: list[int]
+    """Of the batch's fields."""
+    row_V: Sequence[Tensor | None]
+    """By field: the table's row of each code, or None where the code is its row."""
+    rows: Sequence[int]
+    """By field: how many of the table's rows are its."""
+    table_RX: Tensor
+    """Mass beside share, `X = 2 C`."""
+    total_1C: Tensor
+
+    def of(self, batch: Batch) -> Tensor:
+        """`[B, F 2 C]`: mass and share of the candidates' codes, field by field."""
+        code_FB = batch.categorical_BF[:, self.columns].T.long()
+        places = [code_B if row_V is None else row_V[code_B] for row_V, code_B in zip(self.row_V, code_FB, strict=True)]
+        first = itertools.accumulate(self.rows[:-1], initial=0)
+        place_BF = torch.stack([place_B + start for place_B, start in zip(places, first, strict=True)], dim=1)
+        return functional.embedding(place_BF, self.table_RX).flatten(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +183,29 @@ class _Asked:
         return (match_RKL @ weight_RLC)[self.request_B, place_B]
 
 
-def _looked_up(code_L: Tensor, code_B: Tensor, weight_LC: Tensor, size: int) -> Tensor:
-    """The weights of the events with each candidate's code, summed: `[B, C]`; `size` is the number of codes."""
-    if size <= _MOST_CODES:
-        slot_L, slot_B, known_B = code_L, code_B, code_B > 0
-        mass_VC = weight_LC.new_zeros(size, weight_LC.shape[1])
+def _share(mass: Tensor, total: Tensor) -> Tensor:
+    """Logarithm of the share such that 1 % is 0 and all is 1."""
+    of_candidate, of_all = _PRIOR
+    return 1.0 + torch.log((mass + of_candidate) / (total + of_all)) / math.log(of_all / of_candidate)
+
+
+def _by_code(weight_LC: Tensor, code_L: Tensor, size: int) -> tuple[Tensor | None, Tensor]:
+    """The weights of the events with each code, summed: the row of every code, and the sums `[R, C]`.
+
+    Few codes have a row each. Of many, those of events have the row of one of their events, and all others the row
+    behind those, which is zero: the table is as small as the history. Code 0 has no weight.
+    """
+    events, channels = weight_LC.shape
+    if size <= _ROW_EACH:
+        row_V, row_L, rows, unknown = None, code_L, size, 0
     else:
-        code_V, slot_L = torch.unique(torch.cat([code_L.new_zeros(1), code_L]), return_inverse=True)
-        slot_L = slot_L[1:]
-        slot_B = torch.searchsorted(code_V, code_B).clamp_(max=len(code_V) - 1)
-        known_B = (code_V[slot_B] == code_B) & (code_B > 0)
-        mass_VC = weight_LC.new_zeros(len(code_V), weight_LC.shape[1])
-    return functional.embedding(slot_B, mass_VC.index_add(0, slot_L, weight_LC)) * known_B[:, None]
+        row_V = code_L.new_full((size,), events)
+        row_V[code_L] = torch.arange(events, device=code_L.device)
+        row_V[0] = events
+        row_L, rows, unknown = row_V[code_L], events + 1, events
+    mass_RC = weight_LC.new_zeros(rows, channels).index_add_(0, row_L, weight_LC)
+    mass_RC[unknown] = 0.0
+    return row_V, mass_RC
 
 
 def _places(group_B: Tensor) -> Tensor:

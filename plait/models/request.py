@@ -21,6 +21,7 @@ from plait.models.head import Head
 from plait.models.linear import NUMBER_LIMIT
 from plait.models.trunk import EventWindow, SharedWindow, Trunk, item_vector
 from plait.nn.embedding import FieldTable
+from plait.nn.products import product
 from plait.nn.shared_cross import SharedCross
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
 
@@ -87,7 +88,7 @@ class RequestDnn:
         self._tabled = columns.tabled
         self._products_VG, self._product_offsets = _products(trunk.fields, columns.own_fields[: self._tabled], first_XG)
         self._rest = self._tabled * trunk.fields.table.weight.shape[1]
-        self._rest_RG = first_XG[own[self._rest :]]
+        self._rest_GR = first_XG[own[self._rest :]].T.contiguous()
 
     def shared(self, batch: Batch) -> SharedInputs:
         """What the rows of a request share: U = 1, and every row has the same user, context and all of the history."""
@@ -118,10 +119,9 @@ class RequestDnn:
 
     def logits(self, batch: Batch, own: OwnInputs, shared: SharedInputs) -> Tensor:
         """The head's outputs `[B, T]`."""
-        first_BG = own.tabled_BG + shared.first_1G
-        first_BG.addmm_(own.inputs_BO[:, self._rest :], self._rest_RG)
-        deep_BT = self._tail(first_BG[:, : self._hidden], batch.scenario_B)
+        first_BG = product(own.inputs_BO[:, self._rest :], self._rest_GR.T, shared.first_1G[0], own.tabled_BG)
         crossed_BT = self._cross(own.inputs_BO, first_BG[:, self._hidden :], shared.crossed)
+        deep_BT = self._tail(first_BG[:, : self._hidden], batch.scenario_B)
         return crossed_BT.add_(self._bias_T).add_(deep_BT)[:, : self._objectives]
 
     def _multi(self, batch: Batch, bag_BP: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ class RequestDnn:
             key_WLE=self._trunk.item_vectors(item_L)[None],
             known_WLH=self._by_pair_PH[action_L * TIME_BUCKETS + age_L][None],
             action_WL=action_L[None],
-            valid_WL=torch.ones(1, len(item_L), dtype=torch.bool),
+            valid_WL=None,
         )
         return self._trunk.interest.shared(window)
 

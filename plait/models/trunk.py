@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from plait.features.spec import FeatureSpec
 from plait.models.batch import Batch
@@ -11,6 +12,7 @@ from plait.models.config import AttentionConfig, TrunkConfig
 from plait.models.linear import NUMBER_LIMIT
 from plait.nn.embedding import FieldTable, TokenTable, compact, hide_codes
 from plait.nn.jagged import last_events
+from plait.nn.products import product
 from plait.nn.target_attention import TargetAttention, weighted_sum
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
 
@@ -115,7 +117,7 @@ class RecentInterest(nn.Module):
         window = self.window(batch, items_ME, slot_N)
         if window is None:
             return candidate_BE.new_zeros(len(batch), self.width)
-        if len(window.key_WLE) == 1:
+        if window.valid_WL is None:
             return self.in_shared(candidate_BE, self.shared(window))
         weight_BL = self.attention(candidate_BE, window.key_WLE, window.known_WLH, window.valid_WL)
         on_action_BA = weight_BL.new_zeros(len(batch), self.actions.in_features)
@@ -134,7 +136,7 @@ class RecentInterest(nn.Module):
             key_WLE=nn.functional.embedding(slot_N[windows.rows_WL], items_ME),
             known_WLH=nn.functional.embedding(action_WL * TIME_BUCKETS + age_WL, self.by_pair()),
             action_WL=action_WL,
-            valid_WL=windows.valid_WL,
+            valid_WL=windows.valid_WL if len(user_W) > 1 else None,
         )
 
     def by_pair(self) -> Tensor:
@@ -149,13 +151,12 @@ class RecentInterest(nn.Module):
         of_action_LA = nn.functional.embedding(window.action_WL[0], self.actions.weight.T)
         return SharedWindow(
             matrix_CM=self.attention.shared_matrix(window.key_WLE[0], window.known_WLH[0]),
-            value_LV=torch.cat([window.key_WLE[0], of_action_LA], dim=1),
-            valid_1L=window.valid_WL,
+            value_NV=functional.pad(torch.cat([window.key_WLE[0], of_action_LA], dim=1), (0, 0, 0, 1)),
         )
 
     def in_shared(self, candidate_BE: Tensor, window: "SharedWindow") -> Tensor:
         """As `forward`, over a window made ready by `shared`."""
-        return self.attention.over_shared(candidate_BE, window.matrix_CM, window.valid_1L) @ window.value_LV
+        return product(self.attention.over_shared(candidate_BE, window.matrix_CM), window.value_NV)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,8 @@ class EventWindow:
     known_WLH: Tensor
     """What action and age add to the attention's first layer."""
     action_WL: Tensor
-    valid_WL: Tensor
+    valid_WL: Tensor | None
+    """Which events there are; None for a single window, which has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +178,8 @@ class SharedWindow:
 
     matrix_CM: Tensor
     """Of `TargetAttention.shared_matrix`."""
-    value_LV: Tensor
-    """What each event adds to the output by its weight: item vector and action."""
-    valid_1L: Tensor
+    value_NV: Tensor
+    """What each event adds to the output by its weight: item vector and action; of the null event zeros, last."""
 
 
 def item_vector(field_MID: Tensor) -> Tensor:

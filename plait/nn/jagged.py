@@ -55,6 +55,15 @@ class Passes:
     seen_B: Tensor
     """How many events of its pass the exposure sees."""
 
+    def thinned(self, kept_WL: Tensor) -> "Passes":
+        """The same passes over some of their events only.
+
+        Args:
+            kept_WL: which stay; False where there is no event.
+        """
+        kept_until_WL = nn.functional.pad(kept_WL.cumsum(1), (1, 0))
+        return Passes(Windows(self.windows.rows_WL, kept_WL), self.pass_B, kept_until_WL[self.pass_B, self.seen_B])
+
 
 def pass_start(before: int, limit: int) -> int:
     """The event that the pass of an exposure with `before` events begins at.

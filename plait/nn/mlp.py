@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from plait.nn.products import product
+
 
 class MLP(nn.Module):
     """Linear, ReLU and dropout for each of `widths`.
@@ -24,6 +26,21 @@ class MLP(nn.Module):
             inputs = width
         self.layers = nn.Sequential(*layers)
         self.width = inputs
+
+    @property
+    def first(self) -> nn.Linear:
+        """The first layer."""
+        layer = self.layers[0]
+        if not isinstance(layer, nn.Linear):
+            raise TypeError(f"found {type(layer).__name__}, expected a linear layer")
+        return layer
+
+    def after_first(self, hidden_BH: Tensor) -> Tensor:
+        """The trained network's output from what its first linear layer and ReLU made of the input."""
+        for layer in list(self.layers)[1:]:
+            if isinstance(layer, nn.Linear):
+                hidden_BH = product(hidden_BH, layer.weight.T, layer.bias, relu=True)
+        return hidden_BH
 
     def forward(self, input_BD: Tensor) -> Tensor:
         """`[B, inputs]` to `[B, widths[-1]]`."""

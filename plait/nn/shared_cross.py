@@ -7,18 +7,20 @@ import torch
 from torch import Tensor
 
 from plait.nn.cross import CrossFactors, CrossNetwork
+from plait.nn.products import product
 
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
     """From `t` of one layer to `t` of the next, the last of which is the output."""
 
-    up_RO: Tensor
+    up_OR: Tensor
     bias_O: Tensor
+    """Of the first layer with 1 added, `s_0`."""
     scale_CS: Tensor
     """`[c; U_0; U_1 ...]` of the shared columns: `s` is the row `[1, t_0, t_1 ...]` times this."""
     down_SR: Tensor
-    down_OR: Tensor
+    down_RO: Tensor
 
 
 class SharedCross:
@@ -45,10 +47,11 @@ class SharedCross:
         downs_XR = [*(layer.down_XR for layer in layers[1:]), out_TX.T]
         shared, own = list(shared), list(own)
         scale_CX = torch.ones_like(out_TX[:1])
-        self._stages = []
+        self._stages: list[_Stage] = []
         for layer, down_XR in zip(layers, downs_XR, strict=True):
             scale_CX = torch.cat([scale_CX[:1] + layer.bias_X, scale_CX[1:], layer.up_RX])
-            parts = (layer.up_RX[:, own], layer.bias_X[own], scale_CX[:, shared], down_XR[shared], down_XR[own])
+            bias_O = layer.bias_X[own] if self._stages else layer.bias_X[own] + 1.0
+            parts = (layer.up_RX[:, own].T, bias_O, scale_CX[:, shared], down_XR[shared], down_XR[own].T)
             self._stages.append(_Stage(*(part.contiguous() for part in parts)))
 
     def shared(self, inputs_1S: Tensor) -> list[Tensor]:
@@ -63,11 +66,11 @@ class SharedCross:
             first_BR: `t_0` of all columns.
             shared: of the method `shared`.
         """
-        scale_BO: Tensor | float = 1.0
+        scale_BO: Tensor | None = None
         next_BR = seen_BC = first_BR
         for stage, matrix_CR in zip(self._stages, shared, strict=True):
-            scale_BO = torch.addmm(stage.bias_O, next_BR, stage.up_RO).add_(scale_BO)
-            of_shared_BR = torch.addmm(matrix_CR[0], seen_BC, matrix_CR[1:])
-            next_BR = of_shared_BR.addmm_(own_BO * scale_BO, stage.down_OR)
+            scale_BO = product(next_BR, stage.up_OR.T, stage.bias_O, scale_BO)
+            of_shared_BR = product(seen_BC, matrix_CR[1:], matrix_CR[0])
+            next_BR = product(own_BO * scale_BO, stage.down_RO.T, added_BO=of_shared_BR)
             seen_BC = torch.cat([seen_BC, next_BR], dim=1)
         return next_BR

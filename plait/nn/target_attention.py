@@ -2,6 +2,9 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from plait.nn.products import product
 
 
 class TargetAttention(nn.Module):
@@ -30,15 +33,16 @@ class TargetAttention(nn.Module):
 
         Args:
             candidate_BD: candidates.
-            key_WLD: keys of the events; W is B, or 1 if all candidates share a window.
+            key_WLD: keys of the events, W = B; `over_shared` is for candidates that share a window.
             known_WLH: what else is known of each event (`c`).
             valid_WL: which events there are.
         """
-        if len(key_WLD) == 1:
-            return self.over_shared(candidate_BD, self.shared_matrix(key_WLD[0], known_WLH[0]), valid_WL)
         each_BDH = self.from_key_DH + candidate_BD[:, :, None] * self.from_product_DH
         from_events_BLH = torch.baddbmm(known_WLH, key_WLD, each_BDH)
-        return self._weights(from_events_BLH.add_(self.from_candidate(candidate_BD)[:, None, :]), valid_WL)
+        hidden_BLH = from_events_BLH.add_(self.from_candidate(candidate_BD)[:, None, :]).relu_()
+        score_BL = self.score(hidden_BLH).squeeze(2)
+        score_BN = functional.pad(score_BL.masked_fill(~valid_WL, float("-inf")), (0, 1))
+        return torch.softmax(score_BN, dim=1)[:, :-1]
 
     def shared_matrix(self, key_LD: Tensor, known_LH: Tensor) -> Tensor:
         """What a window says about any candidate: `[D + 1, L H]`, the first layer being `[q, 1]` times this.
@@ -53,22 +57,18 @@ class TargetAttention(nn.Module):
         of_event_LH = torch.addmm(known_LH + self.from_candidate.bias, key_LD, self.from_key_DH)
         return torch.cat([of_product_DLH.flatten(1), of_event_LH.view(1, -1)])
 
-    def over_shared(self, candidate_BD: Tensor, matrix_CM: Tensor, valid_1L: Tensor) -> Tensor:
-        """As `forward`, for candidates that share a window of which `shared_matrix` was made."""
-        candidate_BC = torch.cat([candidate_BD, candidate_BD.new_ones(len(candidate_BD), 1)], dim=1)
-        first_BLH = (candidate_BC @ matrix_CM).view(len(candidate_BD), valid_1L.shape[1], -1)
-        return self._weights(first_BLH, valid_1L)
+    def over_shared(self, candidate_BD: Tensor, matrix_CM: Tensor) -> Tensor:
+        """Weights `[B, L + 1]` of the events of a window that candidates share and, last, of the null event.
 
-    def _weights(self, first_BLH: Tensor, valid_WL: Tensor) -> Tensor:
-        """From the first layer before its ReLU (overwritten) to the weights."""
-        hidden_BLH = first_BLH.relu_()
-        score_BL = self.score(hidden_BLH).squeeze(2).masked_fill(~valid_WL, float("-inf"))
-        null_B1 = score_BL.new_zeros(len(score_BL), 1)
-        return torch.softmax(torch.cat([score_BL, null_B1], dim=1), dim=1)[:, :-1]
+        Args:
+            candidate_BD: candidates.
+            matrix_CM: what `shared_matrix` made of the window.
+        """
+        candidate_BC = functional.pad(candidate_BD, (0, 1), value=1.0)
+        hidden_BLH = product(candidate_BC, matrix_CM, relu=True).view(len(candidate_BD), -1, self.score.in_features)
+        return torch.softmax(functional.pad(self.score(hidden_BLH).squeeze(2), (0, 1)), dim=1)
 
 
 def weighted_sum(weight_BL: Tensor, value_WLE: Tensor) -> Tensor:
-    """`[B, E]`: the values of each candidate's events by their weights; W is B or 1."""
-    if len(value_WLE) == 1:
-        return weight_BL @ value_WLE[0]
+    """`[B, E]`: the values of each candidate's events by their weights, W = B."""
     return torch.bmm(weight_BL[:, None, :], value_WLE).squeeze(1)

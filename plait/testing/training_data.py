@@ -50,17 +50,19 @@ class SmallDataset:
     def before(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._whole.before_B[rows_B]
 
-    def impression_batch(self, rows_B: NDArray[np.int64], length: int) -> FeatureBatch:
+    def impression_batch(self, rows_B: NDArray[np.int64], length: int | NDArray[np.int64]) -> FeatureBatch:
         """Exposures with a copy each of their last `length` events."""
         kept_B = np.minimum(self._whole.before_B[rows_B], length)
         stop_B = self._whole.history_offsets_U1[self._whole.user_B[rows_B]] + self._whole.before_B[rows_B]
         return self._batch(rows_B, np.arange(len(rows_B)), kept_B, stop_B - kept_B, kept_B)
 
-    def grouped_batch(self, rows_B: NDArray[np.int64], group_B: NDArray[np.int64], length: int) -> FeatureBatch:
+    def grouped_batch(
+        self, rows_B: NDArray[np.int64], group_B: NDArray[np.int64], length: int, step: int = 1
+    ) -> FeatureBatch:
         """Exposures in groups of one user each; a group's events from `length` before its first exposure on."""
         before_B = self._whole.before_B[rows_B]
         groups = range(int(group_B.max()) + 1)
-        low_U = np.array([max(0, before_B[group_B == group].min() - length) for group in groups])
+        low_U = np.array([max(0, before_B[group_B == group].min() - length) // step * step for group in groups])
         high_U = np.array([before_B[group_B == group].max() for group in groups])
         user_U = np.array([self._whole.user_B[rows_B][group_B == group][0] for group in groups])
         start_U = self._whole.history_offsets_U1[user_U] + low_U

@@ -54,6 +54,8 @@ class TrainingConfig(Settings):
     """Exposures a step; in the user layout, at most. Next-item models: users a step."""
     batch_events: int = Field(16_384, ge=1)
     """In the user layout: the most events a step takes, padding included."""
+    layout: Literal["impression", "user"] | None = None
+    """How rankers see the exposures: each with its own events, or users with theirs once; None: as the model likes."""
     learning_rate: float = Field(1e-3, gt=0)
     embedding_learning_rate: float = Field(1e-3, gt=0)
     """Of embedding tables."""
@@ -86,8 +88,8 @@ class TrainingConfig(Settings):
     """How the objectives' losses become one: their mean; that of their logarithms (uncertainty weighting); or the mean
     with gradients that do not go against each other (PCGrad: a backward pass per objective)."""
     metric: Literal["logloss", "auc", "hr@10", "ndcg@10", "alignment"] = "logloss"
-    """What the validation window judges by: the mean over objectives of one of the first two; next-item models: one of
-    the next two; alignment: how often rows and texts find each other."""
+    """What the validation window judges by: the mean over objectives of one of the first two; next-item models: the
+    first (over the whole catalogue) or one of the next two; alignment: how often rows and texts find each other."""
     evaluations_per_epoch: int = Field(1, ge=1)
     evaluation_epochs: int = Field(1, ge=1)
     """Only every so many epochs (and the last) are evaluated."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from plait import seeding
 from plait.features.batch import FeatureBatch
 from plait.features.spec import FeatureSpec
-from plait.models.ranker import Layout, Ranker
+from plait.models.ranker import Layout, Ranker, SplitRanker
 from plait.schema import Split
 
 _BUCKET_BATCHES = 16
@@ -37,20 +37,22 @@ class TrainingData(Protocol):
     def before(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many events of its user each exposure may see."""
 
-    def impression_batch(self, rows_B: NDArray[np.int64], length: int) -> FeatureBatch:
-        """Any exposures, each with its own last `length` events."""
+    def impression_batch(self, rows_B: NDArray[np.int64], length: int | NDArray[np.int64]) -> FeatureBatch:
+        """Any exposures, each with its own last `length` events (one number for all, or one for each)."""
 
-    def grouped_batch(self, rows_B: NDArray[np.int64], group_B: NDArray[np.int64], length: int) -> FeatureBatch:
-        """The user layout: exposures in groups of one user each, and each group's events once."""
+    def grouped_batch(
+        self, rows_B: NDArray[np.int64], group_B: NDArray[np.int64], length: int, step: int = 1
+    ) -> FeatureBatch:
+        """The user layout: exposures in groups of one user each, each group's events once; see `EncodedDataset`."""
 
 
 class Loader:
     """Batches of one split in the layout that a model likes.
 
     In the user layout a batch consists of *stretches*: the exposures of one user that lie within `history - lookback`
-    events of one another, over one slice of at most `history` events. A batch so holds stretches of many users, and not
-    many exposures of few, whose labels would be alike; the number of events that are passed over is the same. Where
-    `history` equals `lookback` a stretch is a whole user.
+    events of one another, over one slice of at most `history` events that begins at a multiple of that difference. A
+    batch so holds stretches of many users, and not many exposures of few, whose labels would be alike; the number of
+    events that are passed over is the same. Where `history` equals `lookback` a stretch is a whole user.
 
     Args:
         dataset: what to read.
@@ -128,19 +130,30 @@ class Loader:
     def _make(self, keys: NDArray[np.int64]) -> tuple[FeatureBatch, NDArray[np.int64]]:
         if self._layout == "impression":
             rows_B = np.sort(keys)
-            return self._dataset.impression_batch(rows_B, self._model.history), rows_B
+            return self._dataset.impression_batch(rows_B, self._windows(rows_B)), rows_B
         chosen_C = np.sort(keys)
         sizes_C = self._exposures_C[chosen_C]
         group_B = np.repeat(np.arange(len(chosen_C)), sizes_C)
         within_B = np.arange(len(group_B)) - np.repeat(np.cumsum(sizes_C) - sizes_C, sizes_C)
         rows_B = self._stretched_B[self._first_C[chosen_C][group_B] + within_B]
-        return self._dataset.grouped_batch(rows_B, group_B, self._model.lookback), rows_B
+        return self._dataset.grouped_batch(rows_B, group_B, self._model.lookback, self._step), rows_B
+
+    @property
+    def _step(self) -> int:
+        """In how many events exposures of one stretch may lie apart; slices begin at its multiples."""
+        return max(1, self._model.history - self._model.lookback)
+
+    def _windows(self, rows_B: NDArray[np.int64]) -> int | NDArray[np.int64]:
+        """How many events exposures on their own are given: to a split ranker, what a request would be."""
+        if not isinstance(self._model, SplitRanker):
+            return self._model.history
+        return np.array([self._model.window(before) for before in self._dataset.before(rows_B).tolist()], np.int64)
 
     def _find_stretches(self) -> None:
         """Sort the exposures by stretch; note where each of the C stretches begins, and its exposures and events."""
         user_B, before_B = self._dataset.user_rows(self._rows_B), self._dataset.before(self._rows_B)
-        span = self._model.history - self._model.lookback
-        chunk_B = before_B // span if span > 0 else np.zeros_like(before_B)
+        whole_users = self._model.history == self._model.lookback
+        chunk_B = np.zeros_like(before_B) if whole_users else before_B // self._step
         order_B = np.lexsort((self._rows_B, chunk_B, user_B))
         self._stretched_B = self._rows_B[order_B]
         user_B, before_B, chunk_B = user_B[order_B], before_B[order_B], chunk_B[order_B]
@@ -150,7 +163,7 @@ class Loader:
         if len(self._first_C):
             low_C = np.minimum.reduceat(before_B, self._first_C)
             high_C = np.maximum.reduceat(before_B, self._first_C)
-            self._events_C = high_C - np.maximum(low_C - self._model.lookback, 0)
+            self._events_C = high_C - np.maximum(low_C - self._model.lookback, 0) // self._step * self._step
         else:
             self._events_C = np.empty(0, np.int64)
 

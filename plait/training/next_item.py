@@ -1,5 +1,6 @@
 """Next-item models as a task: predict every event of a sequence from those before it, judged by a held-out event."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from plait import seeding
 from plait.data.item_sequences import Cases, ItemSequences
@@ -20,7 +22,7 @@ from plait.training.config import TrainingConfig
 from plait.training.warm_start import set_training_mode
 
 VALIDATION_CUTS = (10, 50)
-_METRICS = [*(f"{name}@{k}" for name in ("hr", "ndcg") for k in VALIDATION_CUTS), "mrr"]
+_METRICS = [*(f"{name}@{k}" for name in ("hr", "ndcg") for k in VALIDATION_CUTS), "mrr", "logloss"]
 _RANKED_TOGETHER = 256
 """Users whose scores over the catalogue are held at once."""
 
@@ -52,7 +54,7 @@ class NextItemTask:
         self.model = model
         self._sequences, self._config = sequences, config
         self._length_U = sequences.training_lengths(config.next_item.protocol)
-        self._user_U = np.flatnonzero(self._length_U > 1)
+        self._user_U = users_learnt_from(sequences, config)
         if not len(self._user_U):
             raise TrainingError(
                 f"of {len(self._length_U)} users none has two events before what is held out; nothing to learn from"
@@ -84,13 +86,14 @@ class NextItemTask:
         return sampled_softmax_loss(state_ND, item_VD, batch.target_N, negative_NM, temperature)
 
     def validate(self) -> dict[str, float]:
-        """HR and NDCG of the validation items of all users; NaN under a protocol that has none."""
+        """HR, NDCG and log-loss of the validation items of all users; NaN under a protocol that has none."""
         cases = self._sequences.cases(self._config.next_item.protocol, Split.VALID)
         if not len(cases):
             return dict.fromkeys(_METRICS, float("nan"))
-        ranks_U = target_ranks(self._sequences, self.model, cases, label="validate")
-        found = evaluate_ranking(ranks_U, cases.user_U, VALIDATION_CUTS, bootstrap=0)
-        return {name: estimate.value for name, estimate in found.metrics.items()}
+        found = judge_targets(self._sequences, self.model, cases, label="validate")
+        ranking = evaluate_ranking(found.rank_U, cases.user_U, VALIDATION_CUTS, bootstrap=0)
+        metrics = {name: estimate.value for name, estimate in ranking.metrics.items()}
+        return metrics | {"logloss": float(found.logloss_U.mean())}
 
     def _window(self, user_U: NDArray[np.int64], share_U: NDArray[np.float64]) -> Transitions:
         """Inputs and targets of some users; `share_U` (0 to 1) places a window that may lie anywhere."""
@@ -105,16 +108,41 @@ class NextItemTask:
         return Transitions(events, torch.from_numpy(self._sequences.item_N[place_N + 1]).long())
 
 
+def users_learnt_from(sequences: ItemSequences, config: TrainingConfig) -> NDArray[np.int64]:
+    """Users with something to learn from, in order: all of them, or the share that the settings draw."""
+    user_U = np.flatnonzero(sequences.training_lengths(config.next_item.protocol) > 1)
+    if config.users_share == 1.0:
+        return user_U
+    order_U = seeding.generator(config.seed, "users learnt from").permutation(len(user_U))
+    return np.sort(user_U[order_U[: math.ceil(config.users_share * len(user_U))]])
+
+
 def steps_per_epoch(sequences: ItemSequences, config: TrainingConfig) -> int:
     """Batches of users who have something to learn from."""
-    users = int((sequences.training_lengths(config.next_item.protocol) > 1).sum())
-    return -(-users // config.batch_size)
+    return -(-len(users_learnt_from(sequences, config)) // config.batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedTargets:
+    """What a model says of the target of every case."""
+
+    rank_U: NDArray[np.float64]
+    """In the whole catalogue, from 1, items seen before the target removed."""
+    logloss_U: NDArray[np.float64]
+    """Softmax loss in the whole catalogue, nothing removed."""
 
 
 def target_ranks(
     sequences: ItemSequences, model: NextItemModel, cases: Cases, *, label: str = "rank"
 ) -> NDArray[np.float64]:
-    """The rank of every case's target in the whole catalogue, from 1, items seen before it removed.
+    """The ranks of `judge_targets`."""
+    return judge_targets(sequences, model, cases, label=label).rank_U
+
+
+def judge_targets(
+    sequences: ItemSequences, model: NextItemModel, cases: Cases, *, label: str = "rank"
+) -> JudgedTargets:
+    """Rank and log-loss of every case's target.
 
     The model sees the last `max_events` events before the target, and, where it asks for it, the target's time as the
     time of the request. A target that was seen before stays in the catalogue. Ties count against the model.
@@ -125,33 +153,36 @@ def target_ranks(
         cases: whose next item.
         label: of the progress bar.
     """
-    ranks_U = np.empty(len(cases))
+    found = JudgedTargets(np.empty(len(cases)), np.empty(len(cases)))
     order_U = np.argsort(cases.target_U - cases.start_U, kind="stable")
     was_training = model.training
     model.eval()
     with torch.inference_mode(), progress(label, len(cases)) as advance:
         for start in range(0, len(order_U), _RANKED_TOGETHER):
             here_U = order_U[start : start + _RANKED_TOGETHER]
-            ranks_U[here_U] = _ranks(sequences, model, cases.start_U[here_U], cases.target_U[here_U])
+            here = _judge(sequences, model, cases.start_U[here_U], cases.target_U[here_U])
+            found.rank_U[here_U], found.logloss_U[here_U] = here.rank_U, here.logloss_U
             advance(len(here_U))
     if was_training:
         set_training_mode(model)
-    return ranks_U
+    return found
 
 
-def _ranks(
+def _judge(
     sequences: ItemSequences, model: NextItemModel, start_U: NDArray[np.int64], target_U: NDArray[np.int64]
-) -> NDArray[np.float64]:
+) -> JudgedTargets:
     begin_U = np.maximum(start_U, target_U - model.config.max_events)
     events, _ = _events(sequences, begin_U, target_U)
     state_ND, item_VD = model(events)
     score_UV = (state_ND[events.offsets_U1[1:] - 1] @ item_VD.T).numpy()
     user_U, item_U = np.arange(len(target_U)), sequences.item_N[target_U]
+    logit_UV = torch.from_numpy(score_UV) / model.config.temperature
+    logloss_U = functional.cross_entropy(logit_UV, torch.from_numpy(item_U).long(), reduction="none")
     target_score_U = score_UV[user_U, item_U]
     seen_N = _places(start_U, target_U)
     score_UV[np.repeat(user_U, target_U - start_U), sequences.item_N[seen_N]] = -np.inf
     score_UV[user_U, item_U] = -np.inf
-    return ranks_from_scores(target_score_U, score_UV)
+    return JudgedTargets(ranks_from_scores(target_score_U, score_UV), logloss_U.double().numpy())
 
 
 def _events(

@@ -241,6 +241,7 @@ def _loader(dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> 
         ranker,
         batch_size=config.batch_size,
         batch_events=config.batch_events,
+        layout=config.layout,
         users_U=draw_users(dataset, Split.TRAIN, wanted, config.seed),
         rows_B=training_rows(dataset, config.share, config.seed),
     )

@@ -42,11 +42,13 @@ class SoftLabels:
     def before(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._dataset.before(rows_B)
 
-    def impression_batch(self, rows_B: NDArray[np.int64], length: int) -> FeatureBatch:
+    def impression_batch(self, rows_B: NDArray[np.int64], length: int | NDArray[np.int64]) -> FeatureBatch:
         return self._mixed(rows_B, self._dataset.impression_batch(rows_B, length))
 
-    def grouped_batch(self, rows_B: NDArray[np.int64], group_B: NDArray[np.int64], length: int) -> FeatureBatch:
-        return self._mixed(rows_B, self._dataset.grouped_batch(rows_B, group_B, length))
+    def grouped_batch(
+        self, rows_B: NDArray[np.int64], group_B: NDArray[np.int64], length: int, step: int = 1
+    ) -> FeatureBatch:
+        return self._mixed(rows_B, self._dataset.grouped_batch(rows_B, group_B, length, step))
 
     def _mixed(self, rows_B: NDArray[np.int64], batch: FeatureBatch) -> FeatureBatch:
         taught = self._teacher.rows

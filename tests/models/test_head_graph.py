@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from test_split import CONFIG, WITH_EXPERTS, ranker, request, whole_user
+from test_split import CONFIG, WITH_EXPERTS, ranker, whole_user
+from test_split import request as split_request
 
 from plait.models.head_graph import HeadGraph, HeadInputs, exported
 
@@ -12,13 +13,14 @@ def config(request):
     return request.param
 
 
-@pytest.fixture
-def case(config):
+@pytest.fixture(params=[0, 1_000], ids=["few rows", "a row each"])
+def case(config, request, monkeypatch):
     """A head as a graph; for 12 and for 5 candidates of one request its inputs and the whole model's logits."""
+    monkeypatch.setattr("plait.models.memory._ROW_EACH", request.param)
     model, features = ranker(config), whole_user(30)
     tower, head = model.split()
     steps = tower.steps()
-    batch, events = request(features, 29)
+    batch, events = split_request(features, 29)
     user = steps.summary(steps.follow(None, events))
     inputs = HeadInputs.of(user, batch, model.split()[1].events)
     fewer = inputs._replace(**{name: part[:5] for name, part in inputs._asdict().items() if "_K" in name})

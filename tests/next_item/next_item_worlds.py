@@ -11,6 +11,26 @@ from plait.data.item_sequences import ItemSequences, write_sequences
 DAY = 86_400_000
 STARS = {"rate": ActionSettings(value_edges=[2.5, 3.5])}
 
+WORKSPACE = """
+name = "small club"
+time_unit = "ms"
+tables.users.path = "users.parquet"
+tables.items.path = "items.parquet"
+tables.exposures.path = "exposures.parquet"
+tables.behaviours.path = "behaviours.parquet"
+actions.rate.value_edges = [2.5]
+
+[[scenarios]]
+name = "home"
+
+[[objectives]]
+name = "liked"
+action = "rate"
+min_value = 4
+attribution = "exposure_id"
+window = "1h"
+"""
+
 # user, item, day, stars, in the order of the log. Ties: bob's first three; carol's log order is not that of her times.
 BY_HAND = [
     ("ann", "a", 1, 5),
@@ -70,3 +90,24 @@ def cycling_log(users=40, items=12, events=14, seed=0):
             rows.append((f"user {user:02}", f"item {item:02}", step + 1, int(rng.integers(1, 6))))
             item = (item + stride) % items if rng.random() < 0.9 else int(rng.integers(items))
     return rows
+
+
+def write_club(folder: Path) -> Path:
+    """A workspace of the cycling log."""
+    users, items, steps, stars = zip(*cycling_log(users=60), strict=True)
+    exposures = pl.DataFrame(
+        {
+            "exposure_id": range(1, len(users) + 1),
+            "time": [1_700_000_000_000 + step * DAY for step in steps],
+            "user_id": users,
+            "item_id": items,
+            "scenario": ["home"] * len(users),
+        }
+    )
+    exposures.write_parquet(folder / "exposures.parquet")
+    rated = exposures.with_columns(action=pl.lit("rate"), value=pl.Series(stars, dtype=pl.Float64))
+    rated.write_parquet(folder / "behaviours.parquet")
+    for name, ids in (("user", users), ("item", items)):
+        pl.DataFrame({f"{name}_id": sorted(set(ids))}).write_parquet(folder / f"{name}s.parquet")
+    (folder / "plait.toml").write_text(WORKSPACE)
+    return folder

@@ -13,6 +13,7 @@ from plait.models.words import item_words
 from plait.schema import Split
 from plait.training import NextItemTask, TrainingConfig, target_ranks
 from plait.training.config import NextItemTraining
+from plait.training.next_item import judge_targets, users_learnt_from
 
 SMALL = {"width": 8, "heads": 2, "head_width": 4, "hidden": 8, "blocks": 2, "max_events": 6}
 VARIANTS = [
@@ -140,3 +141,28 @@ def test_words_of_items(tmp_path):
 def _one_event() -> EventBatch:
     zero = torch.zeros(1, dtype=torch.long)
     return EventBatch(torch.tensor([0, 1]), zero, zero, zero, zero)
+
+
+def test_log_loss_by_hand(tmp_path):
+    """Carol's test item d lies at 1.8, after a at 0: softmax of cos(angle) / T over angles 0, .3, .9, 1.8, T = .05."""
+    found = sequences(tmp_path, BY_HAND)
+    cases = found.cases("validation", Split.TEST)
+    judged = judge_targets(found, Echo(), cases)
+    carol = cases.user_U.tolist().index(found.users.to_series().to_list().index("carol"))
+    scores = np.exp(np.cos([0.0, 0.3, 0.9, 1.8]) / 0.05)
+    assert judged.logloss_U[carol] == pytest.approx(-np.log(scores[3] / scores.sum()), rel=1e-5)
+    assert judged.rank_U.tolist() == target_ranks(found, Echo(), cases).tolist()
+
+
+def test_a_share_of_users_is_learnt_from(tmp_path):
+    """Of 40 users a quarter: 10, the same at every call; smaller shares are parts of larger ones."""
+    found = sequences(tmp_path, cycling_log(users=40))
+    drawn = {}
+    for share in (0.25, 0.5, 1.0):
+        config = TrainingConfig(batch_size=4, users_share=share)
+        drawn[share] = set(users_learnt_from(found, config).tolist())
+        task = NextItemTask(found, built(found), config)
+        assert sum(len(batch.events.offsets_U1) - 1 for batch, _ in task.batches(0, 0)) == len(drawn[share])
+    assert [len(users) for users in drawn.values()] == [10, 20, 40]
+    assert drawn[0.25] < drawn[0.5]
+    assert task.steps_per_epoch == 10

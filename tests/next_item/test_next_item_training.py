@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from next_item_worlds import DAY, cycling_log, sequences
+from next_item_worlds import cycling_log, sequences, write_club
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -28,26 +28,6 @@ from plait.training.log import read_log
 RECIPES = [name for name in recipe_names() if "-next" in name]
 SMALL = {"width": 8, "heads": 1, "head_width": 8, "hidden": 8, "blocks": 1, "max_events": 8, "dropout": 0.1}
 QUICK = {"epochs": 3, "batch_size": 16, "log_steps": 1, "threads": 1, "tensorboard": False, "evaluation_epochs": 1}
-
-WORKSPACE = """
-name = "small club"
-time_unit = "ms"
-tables.users.path = "users.parquet"
-tables.items.path = "items.parquet"
-tables.exposures.path = "exposures.parquet"
-tables.behaviours.path = "behaviours.parquet"
-actions.rate.value_edges = [2.5]
-
-[[scenarios]]
-name = "home"
-
-[[objectives]]
-name = "liked"
-action = "rate"
-min_value = 4
-attribution = "exposure_id"
-window = "1h"
-"""
 
 
 def small_run(found, recipe: str, folder: Path, **training):
@@ -121,25 +101,7 @@ def test_nothing_to_learn_from_is_said(tmp_path):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """A workspace of the cycling log."""
-    folder = tmp_path_factory.mktemp("club")
-    users, items, steps, stars = zip(*cycling_log(users=60), strict=True)
-    exposures = pl.DataFrame(
-        {
-            "exposure_id": range(1, len(users) + 1),
-            "time": [1_700_000_000_000 + step * DAY for step in steps],
-            "user_id": users,
-            "item_id": items,
-            "scenario": ["home"] * len(users),
-        }
-    )
-    exposures.write_parquet(folder / "exposures.parquet")
-    rated = exposures.with_columns(action=pl.lit("rate"), value=pl.Series(stars, dtype=pl.Float64))
-    rated.write_parquet(folder / "behaviours.parquet")
-    for name, ids in (("user", users), ("item", items)):
-        pl.DataFrame({f"{name}_id": sorted(set(ids))}).write_parquet(folder / f"{name}s.parquet")
-    (folder / "plait.toml").write_text(WORKSPACE)
-    return folder
+    return write_club(tmp_path_factory.mktemp("club"))
 
 
 def overrides(root: Path, name: str) -> str:

@@ -6,6 +6,7 @@ import torch
 from plait.nn.cross import CrossNetwork
 from plait.nn.embedding import FieldTable, TokenTable, compact, hide_codes
 from plait.nn.jagged import last_events, share_passes
+from plait.nn.products import product
 from plait.nn.target_attention import TargetAttention, weighted_sum
 from plait.nn.time_buckets import time_bucket
 
@@ -103,12 +104,40 @@ def test_target_attention_is_the_factorised_published_unit(shared):
     torch.manual_seed(0)
     unit = TargetAttention(6, 5)
     candidate_BD, key_LD, offset_LH = torch.randn(4, 6), torch.randn(7, 6), torch.randn(7, 5)
-    valid_L = torch.tensor([True] * 5 + [False] * 2)
-    key_WLD = key_LD[None] if shared else key_LD.expand(4, 7, 6)
-    known_WLH = offset_LH.expand(len(key_WLD), 7, 5)
-    weight_BL = unit(candidate_BD, key_WLD, known_WLH, valid_L[None].expand(len(key_WLD), 7))
+    if shared:
+        weight_BL = unit.over_shared(candidate_BD, unit.shared_matrix(key_LD[:5], offset_LH[:5]))
+        torch.testing.assert_close(weight_BL.sum(1), torch.ones(4))  # the null event is the last one
+    else:
+        valid_L = torch.tensor([True] * 5 + [False] * 2)
+        key_BLD = key_LD.expand(4, 7, 6)
+        weight_BL = unit(candidate_BD, key_BLD, offset_LH.expand(4, 7, 5), valid_L.expand(4, 7))
+        assert (weight_BL[:, 5:] == 0.0).all()
+        torch.testing.assert_close(weighted_sum(weight_BL, key_BLD), weight_BL @ key_LD)
     for index in range(4):
         expected_L = attention_of_the_paper(unit, candidate_BD[index], key_LD[:5], offset_LH[:5])
         torch.testing.assert_close(weight_BL[index, :5], expected_L)
-        assert weight_BL[index, 5:].tolist() == [0.0, 0.0]
-    torch.testing.assert_close(weighted_sum(weight_BL, key_WLD), weight_BL @ key_LD)
+
+
+@pytest.mark.parametrize("rows", [3, 200])
+def test_products_add_and_cut_as_they_should(rows):
+    """Few rows, and many (through oneDNN where PyTorch has it), also as a slice of longer rows; as if written out."""
+    torch.manual_seed(0)
+    whole_BI, matrix_OI, bias_O, added_BO = (torch.randn(shape) for shape in ((rows, 9), (5, 7), (5,), (rows, 5)))
+    input_BI, kept_BO = whole_BI[:, 2:], added_BO.clone()
+    expected_BO = (input_BI.double() @ matrix_OI.double().T).float()
+    with torch.inference_mode():
+        for bias, added in ((None, None), (bias_O, None), (None, added_BO), (bias_O, added_BO)):
+            wanted_BO = expected_BO + (0 if bias is None else bias) + (0 if added is None else added)
+            for relu in (False, True):
+                found_BO = product(input_BI, matrix_OI.T, bias, added, relu=relu)
+                torch.testing.assert_close(found_BO, wanted_BO.relu() if relu else wanted_BO, rtol=1e-5, atol=1e-5)
+    assert torch.equal(added_BO, kept_BO)
+
+
+def test_products_have_gradients():
+    """2 x 3 + 1 = 7: the gradient of x is 3."""
+    input_BI = torch.full((300, 1), 2.0, requires_grad=True)
+    output_BO = product(input_BI, torch.tensor([[3.0]]), torch.tensor([1.0]), relu=True)
+    assert output_BO[0].item() == 7.0
+    output_BO.sum().backward()
+    assert input_BI.grad[0].item() == 3.0

@@ -14,13 +14,16 @@ def few_items(monkeypatch):
     monkeypatch.setattr(rank_desk, "ITEMS", 50)
 
 
-def test_the_kept_state_and_the_light_head_have_the_logits_of_the_whole_model():
+@pytest.mark.parametrize("candidates", [7, 300])
+def test_the_kept_state_and_the_light_head_have_the_logits_of_the_whole_model(candidates, monkeypatch):
+    """Few candidates and enough for oneDNN; the memory of items in rows of those that occur."""
+    monkeypatch.setattr("plait.models.memory._ROW_EACH", 40)
     desk = Desk(TowerSizes(8, 2, 2), 20, seed=1)
-    batch = desk.request(7)
+    batch = desk.request(candidates)
     with torch.inference_mode():
         whole_KT = desk.recompute(batch)
         torch.testing.assert_close(desk.score(batch), whole_KT, rtol=1e-5, atol=1e-5)
-        assert desk.m_falcon(batch).shape == whole_KT.shape == (7, 3)
+        assert desk.m_falcon(batch).shape == whole_KT.shape == (candidates, 3)
     assert (whole_KT.std(0) > 1e-3).all()
 
 

@@ -22,7 +22,7 @@ from plait.training.log import read_log
 from plait.training.loop import train_task
 from plait.training.objective import combined, objective_losses
 from plait.training.optimiser import LazyAdam, learning_rate_scale
-from plait.training.ranking import base_logits
+from plait.training.ranking import RankingTask, base_logits
 from plait.training.recipe import parse_overrides, parse_recipe
 
 MIXTURES = [
@@ -174,15 +174,30 @@ def test_every_family_learns(name, tmp_path):
     assert predictions.probabilities_BT.shape == (len(predictions.rows), 2)
 
 
+@pytest.mark.parametrize("max_history", [30, 300])
 @pytest.mark.parametrize("name", ["dnn-small", "hstu-small"])
-def test_predictions_do_not_depend_on_batches_or_layout(name, tmp_path):
-    dataset = SmallDataset()
+def test_predictions_do_not_depend_on_batches_or_layout(name, max_history, tmp_path):
+    """Nor where histories are several times as long as a pass of the tower (64 events)."""
+    dataset = SmallDataset(max_history=max_history)
     model, _ = run(name, tmp_path, dataset, epochs=1)
     default = predict(dataset, model, Split.TEST)
     for layout in ("impression", "user"):
         other = predict(dataset, model, Split.TEST, batch_size=17, batch_events=90, layout=layout)
         assert other.rows.tolist() == default.rows.tolist()
         np.testing.assert_allclose(other.probabilities_BT, default.probabilities_BT, atol=1e-5)
+
+
+def test_a_recipe_may_choose_the_layout():
+    """Exposures each with a history of its own, or stretches with one each."""
+    dataset = SmallDataset()
+    rows = len(dataset.rows(Split.TRAIN))
+    for layout in ("impression", "user"):
+        chosen = recipe("hstu-small", layout=layout)
+        model = build_model(chosen.model, dataset.spec, dataset.item_fields_VI)
+        batches = list(RankingTask(dataset, model, chosen.training).batches(0, 0))
+        assert sum(examples for _, examples in batches) == rows
+        histories = sum(len(batch.history_offsets_U1) - 1 for batch, _ in batches)
+        assert histories == rows if layout == "impression" else histories < rows / 2
 
 
 def test_the_best_weights_are_kept(tmp_path):
