@@ -138,7 +138,8 @@ def _speed_ms(project: Project, encoder: EncoderSettings) -> float:
 def _written(
     project: Project, options: EncoderOptions, metrics: Mapping[str, Metric], rows: Mapping[str, TableRow]
 ) -> Path:
-    asked = [f"--encoder {Path(one).name if '/' in one else one}" for one in options.encoders]
+    named = [_settings(one) for one in options.encoders]
+    asked = [f"--encoder {one.kind}{f':{Path(one.model).name}' if one.model else ''}" for one in named]
     asked += [f"--seeds {seed}" for seed in options.seeds]
     budget = f"--users {options.users} --every {options.every} --items {options.items} "
     budget += f"--characters {options.max_characters} --recipe {options.recipe}"
