@@ -1,9 +1,13 @@
 """`plait bench ...`: measurements that anyone can run again, written to benchmarks/results/."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from plait.pipelines.results import Metric
 
 bench = typer.Typer(help="Measure Plait on this machine and keep the numbers.", no_args_is_help=True)
 
@@ -106,6 +110,35 @@ def bench_rank(
         typer.echo(f"written: {measured.path}")
 
 
+@bench.command("ranker")
+def bench_ranker(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of both models; repeat for more.")] = None,
+    bootstrap: Annotated[int, typer.Option(help="Resamples of users for the 95 % intervals.")] = 200,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "hstu_ranker_bench_world",
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """HSTU + DNN against the tuned DIN: the same exposures, features and seeds; and what the oracle reaches.
+
+    On a bench market expect half an hour and more per model; interrupted runs go on.
+
+    Example: plait bench ranker -w ./bench --seeds 7
+    """
+    from rich.console import Console
+
+    from plait.cli.ladder import ladder_tables
+    from plait.pipelines.bench_ranker import measure_rankers, write_rankers
+    from plait.pipelines.project import open_project
+
+    chosen = seeds or [7]
+    measured = measure_rankers(open_project(workspace), seeds=chosen, bootstrap=bootstrap)
+    Console().print(ladder_tables(measured))
+    if write:
+        flags = " ".join(f"--seeds {seed}" for seed in chosen)
+        typer.echo(f"written: {write_rankers(measured, f'plait bench ranker -w {workspace} {flags}', name=name)}")
+
+
 @bench.command("next-item")
 def bench_next_item(
     *,
@@ -149,11 +182,14 @@ def bench_ctrl(
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
     recipes: Annotated[list[str] | None, typer.Option(help="A recipe of the table; repeat for more.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="A seed of every recipe; repeat for more.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Laid over every ranker's recipe: section.key=value; repeatable.")
+    ] = None,
     requests: Annotated[int, typer.Option(help="Requests that are timed per recipe; 0 for none.", min=0)] = 200,
     name: Annotated[str, typer.Option(help="Of the result file.")] = "ctrl_ml1m",
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
 ) -> None:
-    """Train CTR backbones and CTRL on two of them with every seed; AUC, gains by pairs, cold items, cold users, cost.
+    """Train CTR backbones and CTRL on two of them with every seed: AUC, paired gains, by how well ids are known, cost.
 
     Needs the text vectors of `plait embed`. A run that was trained before with the same recipe and data is used as it
     is; one that was interrupted goes on.
@@ -164,10 +200,153 @@ def bench_ctrl(
     from plait.pipelines.project import open_project
 
     default = CtrlOptions()
-    options = CtrlOptions(recipes or default.recipes, seeds or [1], requests=requests, name=name, write=write)
-    metrics, path = measure_ctrl(open_project(workspace), options)
+    options = CtrlOptions(
+        recipes or default.recipes,
+        seeds or [1],
+        settings or [],
+        requests=requests,
+        name=name,
+        write=write,
+    )
+    _show(*measure_ctrl(open_project(workspace), options))
+
+
+@bench.command("text-methods")
+def bench_text_methods(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    methods: Annotated[list[str] | None, typer.Option(help="A method of the table; repeat for more.")] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of every method; repeat for more.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Laid over every ranker's recipe: section.key=value; repeatable.")
+    ] = None,
+    requests: Annotated[int, typer.Option(help="Requests that are timed per method; 0 for none.", min=0)] = 200,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "text_methods",
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """What texts are worth to one ranker by each method: a user vector as a feature, KAR, distillation, CTRL.
+
+    Quality, training time and the time of a request, against the ranker without texts. Needs the vectors of
+    `plait embed`; what was trained before is used as it is.
+
+    Example: plait bench text-methods -w ./frappe --seeds 1 --seeds 2 --seeds 3
+    """
+    from plait.pipelines.bench_text_methods import METHODS, MethodOptions, measure_methods
+    from plait.pipelines.project import open_project
+
+    chosen = methods or list(METHODS)
+    if unknown := [method for method in chosen if method not in METHODS]:
+        raise typer.BadParameter(f"found '{unknown[0]}', expected {', '.join(METHODS)}", param_hint="--methods")
+    options = MethodOptions(chosen, seeds or [1], settings or [], requests=requests, name=name, write=write)
+    _show(*measure_methods(open_project(workspace), options))
+
+
+@bench.command("encoders")
+def bench_encoders(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    encoder: Annotated[list[str], typer.Option(help="KIND or KIND:MODEL, such as gguf:qwen.gguf; repeat for more.")],
+    users: Annotated[int, typer.Option(help="Users whose texts are encoded, drawn by seed.", min=1)] = 2_000,
+    every: Annotated[str, typer.Option(help="Time between two snapshots of users.")] = "1d",
+    items: Annotated[int, typer.Option(help="The most apps that a text names per action.", min=1)] = 8,
+    characters: Annotated[int, typer.Option(help="The most characters of a text.", min=40)] = 600,
+    recipe: Annotated[str, typer.Option(help="The ranker: a recipe or a model of plait.toml.")] = "dnn",
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of every model; repeat for more.")] = None,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "llm_rung",
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """The rung of user embeddings with a large language model against a small encoder, on the texts of some users.
+
+    Every encoder reads the same texts; one ranker is trained on each one's vectors and without, and measured on these
+    users' test exposures. A text that was encoded once is never encoded again.
+
+    Example: plait bench encoders -w ./demo --encoder minilm --encoder gguf:qwen.gguf --every 30d --characters 200
+    """
+    from plait.pipelines.bench_encoders import EncoderOptions, measure_encoders
+    from plait.pipelines.project import open_project
+
+    options = EncoderOptions(encoder, users, every, items, characters, recipe, seeds or [1], name=name, write=write)
+    _show(*measure_encoders(open_project(workspace), options))
+
+
+def _show(metrics: "Mapping[str, Metric]", path: Path | None) -> None:
     for label, metric in metrics.items():
-        typer.echo(f"{label:>32}  {metric.value:,.4g} {metric.unit}")
+        between = "" if metric.low is None else f"  ({metric.low:,.4g} to {metric.high:,.4g})"
+        typer.echo(f"{label:>40}  {metric.value:,.4g} {metric.unit}{between}")
+    if path is not None:
+        typer.echo(f"written: {path}")
+
+
+@bench.command("moe")
+def bench_moe(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    variants: Annotated[
+        list[str] | None, typer.Option(help="mmoe, ple, dense_8, ...; repeat for more; all the usual ones if none.")
+    ] = None,
+    experts: Annotated[
+        list[int] | None, typer.Option(help="Also dense, softmax and sparse mixtures of so many; repeat for more.")
+    ] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of every variant; repeat for more.")] = None,
+    users_share: Annotated[float, typer.Option(help="Share of the training exposures, of whole users.")] = 1.0,
+    test_exposures: Annotated[int, typer.Option(help="About how many are measured, of whole users.")] = 100_000,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A value laid over every recipe, as section.key=value.")
+    ] = None,
+    single: Annotated[bool, typer.Option(help="Also a model per objective, and the see-saw against them.")] = True,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "moe_grid_bench_world",
+    seesaw_name: Annotated[str, typer.Option(help="Of the see-saw's.")] = "moe_seesaw",
+    write: Annotated[bool, typer.Option(help="Keep the results under benchmarks/results/.")] = True,
+) -> None:
+    """Mixtures of experts: every variant with every seed, at matched cost, and the best against single-task models.
+
+    A cell that was trained before with the same recipe and data is read; one that was interrupted goes on.
+
+    Example: plait bench moe -w ./bench --users-share 0.1 --experts 16 --experts 64
+    """
+    from plait.pipelines.bench_moe import MoeOptions, run_grid, write_grid
+    from plait.pipelines.moe_cells import USUAL
+    from plait.pipelines.project import open_project
+    from plait.training.recipe import parse_overrides
+
+    options = MoeOptions(
+        variants or USUAL,
+        experts or (),
+        seeds or (1, 2, 3),
+        users_share,
+        test_exposures,
+        overrides=parse_overrides(settings or []),
+        single=single,
+        name=name,
+        seesaw_name=seesaw_name,
+        settings=settings or (),
+    )
+    project = open_project(workspace)
+    grid = run_grid(project, options)
+    if write:
+        for path in write_grid(project, grid, options):
+            typer.echo(f"written: {path}")
+
+
+@bench.command("moe-speed")
+def bench_moe_speed(
+    *,
+    threads: Annotated[int, typer.Option(help="Of PyTorch.", min=1)] = 1,
+    repeats: Annotated[int, typer.Option(help="Of every measurement; the fastest counts.", min=1)] = 20,
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """Experts, gates and towers as grouped products against a module each: training, inference, growth with T.
+
+    T = 12 objectives, E = 16 experts, S = 32 scenarios. Run it in a checkout; the result is
+    benchmarks/results/moe_speed.json.
+
+    Example: plait bench moe-speed
+    """
+    from plait.pipelines.bench_moe_speed import MoeSpeed, measure_moe_speed
+
+    metrics, path = measure_moe_speed(MoeSpeed(threads=threads, repeats=repeats, write=write))
+    for name, metric in metrics.items():
+        typer.echo(f"{name:>34}  {metric.value:,.4g} {metric.unit}")
     if path is not None:
         typer.echo(f"written: {path}")
 

@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     group.command()(show)
     group.command()(sweep)
     group.command("cold-start")(cold_start)
+    group.command("map")(draw_map)
     app.add_typer(group, name="embed")
 
 
@@ -40,21 +41,27 @@ def embed(context: typer.Context, workspace: _Workspace = Path()) -> None:
 
 
 def show(
-    user: Annotated[str, typer.Argument(help="Id of the user.")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="Id of a user, or of what --of says.")],
     workspace: _Workspace = Path(),
+    of: Annotated[str, typer.Option(help="user, item or creative.")] = "user",
     at: Annotated[datetime | None, typer.Option(help="As known at this time (UTC); by default the log's end.")] = None,
 ) -> None:
-    """Print the text that the encoder reads of a user, as it was known at a time.
+    """Print the text of a user as it was known at a time, or of an item or a creative with what is understood of it.
 
     Example: plait embed show 1000042 -w ./demo --at 2026-03-01T00:00:00
     """
     from datetime import UTC
 
-    from plait.pipelines.embed import TextDesk
+    from plait.pipelines.embed import TextDesk, creative_text, item_text
     from plait.pipelines.project import open_project
 
+    if of in ("item", "creative"):
+        typer.echo((item_text if of == "item" else creative_text)(open_project(workspace), name))
+        return
+    if of != "user":
+        raise typer.BadParameter(f"found '{of}', expected user, item or creative", param_hint="--of")
     moment = None if at is None else int(at.replace(tzinfo=UTC).timestamp() * 1000)
-    typer.echo(TextDesk.open(open_project(workspace)).text_of(user, moment))
+    typer.echo(TextDesk.open(open_project(workspace)).text_of(name, moment))
 
 
 def sweep(
@@ -118,3 +125,27 @@ def cold_start(
         flags = " ".join(f"--seed {seed}" for seed in seeds)
         command = f"plait embed cold-start -w {workspace} --recipe {recipe} {flags} --bootstrap {bootstrap}"
         typer.echo(f"written: {write_cold_start(found, result, command)}")
+
+
+def draw_map(
+    workspace: _Workspace = Path(),
+    *,
+    recipe: Annotated[str, typer.Option(help="Stage one of CTRL.")] = "ctrl-dcnv2-align",
+    seed: Annotated[int, typer.Option(help="Of the training.")] = 1,
+    rows: Annotated[int, typer.Option(help="Exposures that are drawn.", min=2, max=1_000)] = 150,
+) -> None:
+    """Draw rows and their texts on one plane, before alignment and after; train stage one of CTRL unless it has been.
+
+    The page is alignment.html in the workspace's folder.
+
+    Example: plait embed map -w ./demo --recipe ctrl-dnn-align --seed 7
+    """
+    from plait.console.alignment_page import alignment_page
+    from plait.data.artifacts import write_atomically
+    from plait.pipelines.alignment_map import alignment_map
+    from plait.pipelines.project import open_project
+
+    found = alignment_map(open_project(workspace), recipe, seed=seed, rows=rows)
+    page = workspace / "alignment.html"
+    write_atomically(page, alignment_page(found))
+    typer.echo(f"find their partner: before {found.before.found:.1%}, after {found.after.found:.1%}; drawn: {page}")

@@ -59,6 +59,9 @@ class EmbeddingSettings(Settings):
     """A user's text is shortened, oldest apps first, until it has at most this many characters."""
     every: Duration = 86_400_000
     """Time between two snapshots of users, counted from 1970-01-01 UTC."""
+    users: int | None = Field(None, ge=1)
+    """Only so many users, drawn by the workspace's seed, have vectors, and only such as samples see: to measure an
+    encoder that is too slow for all. Left out: all users, and what a server reads too."""
     width: int = Field(32, ge=1)
     """d, the width of the feature."""
     reduction: Reduction = "pca"

@@ -135,6 +135,24 @@ class ModelSettings(Settings):
     """Values laid over the recipe's, by section."""
 
 
+Pricing = Literal["second_price", "vcg", "first_price"]
+"""What the winners of an auction pay."""
+
+
+class AdsSettings(Settings):
+    """The auction of scenarios of the kind `ads`."""
+
+    objective: str | None = None
+    """The objective that a creative's `bid` pays for, such as `click` (CPC) or `install` (CPA); left out, nobody holds
+    an auction."""
+    pricing: Pricing = "second_price"
+    """`second_price`: what keeps the slot (GSP); `vcg`: what the ads behind lose; `first_price`: the bid."""
+    reserve: float = Field(0.0, ge=0)
+    """The least eCPM (1000 x bid x probability), currency units per thousand exposures; ads below it are not shown."""
+    attention: list[float] = []
+    """Each slot's share of the first one's attention, falling; only `vcg` reads it. Left out, all slots are alike."""
+
+
 class ServingSettings(Settings):
     """How `plait serve` answers."""
 
@@ -174,6 +192,7 @@ class Workspace(Settings):
     split: SplitSettings = SplitSettings()
     models: dict[str, ModelSettings] = {}
     content: ContentSettings = ContentSettings()
+    ads: AdsSettings = AdsSettings()
     serving: ServingSettings = ServingSettings()
 
     @model_validator(mode="after")
@@ -213,9 +232,22 @@ class Workspace(Settings):
                 seen.append(parent)
         return self
 
+    @model_validator(mode="after")
+    def _bids_pay_for_an_objective(self) -> Self:
+        if self.ads.objective is not None and self.ads.objective not in self.objective_names():
+            raise ValueError(
+                f"ads.objective is '{self.ads.objective}', expected one of {', '.join(self.objective_names())}"
+            )
+        return self
+
     def objective_names(self) -> list[str]:
         """The objectives in file order: the order of every model's logits."""
         return [objective.name for objective in self.objectives]
+
+    def objective_parents(self) -> tuple[int, ...]:
+        """Of every objective the index of the one before it in the funnel, -1 for none."""
+        names = self.objective_names()
+        return tuple(-1 if one.parent is None else names.index(one.parent) for one in self.objectives)
 
     def scenario_names(self) -> list[str]:
         """The scenarios in file order."""

@@ -23,7 +23,8 @@ class WidthPoint:
 
 
 _Text = Callable[[float], str]
-_SIDE = 200
+_Places = Sequence[Sequence[float]]
+_SIDE, _PLANE = 200, 360
 _LEFT, _TOP, _RIGHT, _BOTTOM = 46, 10, 12, 34
 
 
@@ -82,6 +83,23 @@ def width_plot(points: Sequence[WidthPoint], without: float) -> Markup:
         note = f"d = {one.width}: AUC {fixed(one.auc)} ({fixed(one.low)} to {fixed(one.high)})"
         parts.append(_dot("dot", frame.x(one.width), frame.y(one.auc), note))
     return frame.svg(parts, "AUC by the width of the feature; the dashed line is without it", "d", "test AUC")
+
+
+def pairs_plot(rows: _Places, texts: _Places, names: Sequence[str], title: str) -> Markup:
+    """Rows and texts as dots on one plane, partners joined by a line; the plane is as wide as the farthest dot."""
+    reach = max((abs(value) for place in (*rows, *texts) for value in place), default=1.0) or 1.0
+    centre = _PLANE / 2
+
+    def placed(place: Sequence[float]) -> tuple[float, float]:
+        return centre + place[0] / reach * (centre - 8), centre - place[1] / reach * (centre - 8)
+
+    dots = [(placed(row), placed(text), name) for row, text, name in zip(rows, texts, names, strict=True)]
+    parts = [_line("pair", *row, *text) for row, text, _ in dots]
+    parts += [_dot("row", *row, f"row: item {name}") for row, _, name in dots]
+    parts += [_dot("words", *text, f"text: item {name}") for _, text, name in dots]
+    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        _PLANE, _PLANE, f"Rows and texts {title} alignment", Markup("").join(parts)
+    )
 
 
 class _Frame:

@@ -9,7 +9,8 @@ import polars as pl
 from plait.config import Workspace
 from plait.embedding.templates import CreativeWords, ItemWords
 from plait.schema import Columns as C
-from plait.schema import Meaning, TableName
+from plait.schema import CreativeProfile, Meaning, TableName
+from plait.schema.creative_words import Word
 
 Key = int | str
 
@@ -57,14 +58,57 @@ def read_profiles(tables: Path, workspace: Workspace) -> dict[Key, dict[str, str
     }
 
 
-def read_creatives(tables: Path, catalogue: Catalogue) -> dict[Key, CreativeWords]:
-    """The creatives of the checked tables; none where the workspace has none."""
+def read_creatives(
+    tables: Path, catalogue: Catalogue, profiles: Mapping[Key, CreativeProfile], language: str
+) -> dict[Key, CreativeWords]:
+    """The creatives of the checked tables, with what is understood of them; none where the workspace has none.
+
+    A creative without a text of its own has the one that was read off its picture.
+    """
     if not (tables / TableName.CREATIVES).exists():
         return {}
     frame = _table(tables, TableName.CREATIVES)
     text = pl.col(C.TEXT) if C.TEXT in frame.columns else pl.lit("")
     rows = frame.select(C.CREATIVE_ID, C.ITEM_ID, text.fill_null("").alias("text")).iter_rows()
-    return {creative_id: CreativeWords(catalogue.of(item_id), text) for creative_id, item_id, text in rows}
+    nothing = CreativeProfile(creative_id="")
+    made = {}
+    for creative_id, item_id, text in rows:
+        profile = profiles.get(creative_id, nothing)
+        fields = understood(profile, language)
+        made[creative_id] = CreativeWords(catalogue.of(item_id), text or profile.text or "", fields)
+    return made
+
+
+def understood(profile: CreativeProfile, language: str) -> dict[str, str]:
+    """The fields of a profile that say something, by their names in a language."""
+    fields = {}
+    for name, names in _UNDERSTOOD.items():
+        value = getattr(profile, name)
+        if value is None or value == ():
+            continue
+        if isinstance(value, bool):
+            value = _YES_NO[language][value]
+        elif isinstance(value, Word):
+            value = getattr(value, language)
+        elif isinstance(value, tuple):
+            value = (" - " if name == "label" else _COMMA[language]).join(value)
+        fields[names[language]] = value
+    return fields
+
+
+_UNDERSTOOD: Mapping[str, Mapping[str, str]] = {
+    "label": {"zh": "类别", "en": "about"},
+    "object_type": {"zh": "主体", "en": "shows"},
+    "person": {"zh": "人物", "en": "person"},
+    "text_type": {"zh": "文案类型", "en": "copy"},
+    "text_key_words": {"zh": "关键词", "en": "key words"},
+    "color": {"zh": "主色", "en": "colour"},
+    "tone": {"zh": "色调", "en": "tone"},
+    "screen_orientation": {"zh": "画面", "en": "format"},
+}
+"""What a creative's text tells of its profile, in this order: what it is about before how it looks."""
+_YES_NO = {"zh": ("无", "有"), "en": ("no", "yes")}
+_COMMA = {"zh": "、", "en": ", "}
 
 
 def _table(tables: Path, name: TableName) -> pl.DataFrame:

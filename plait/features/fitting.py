@@ -115,6 +115,7 @@ def fit(parts: Sequence[SamplePart], tables: Path, workspace: Workspace) -> Fitt
         fields=tuple(builder.fields),
         numbers=tuple(builder.numbers),
         multi_fields=tuple(builder.multi_fields),
+        parents=workspace.objective_parents(),
     )
     return Fitted(
         spec=spec,

@@ -101,6 +101,8 @@ class FeatureSpec:
     fields: tuple[Field, ...]
     numbers: tuple[Number, ...]
     multi_fields: tuple[MultiField, ...] = ()
+    parents: tuple[int, ...] = ()
+    """Of every objective the index of the one before it in the funnel, -1 for none."""
 
     def columns(self, source: FieldSource) -> tuple[int, ...]:
         """Indices into `fields` of the fields that come from `source`."""
@@ -134,7 +136,7 @@ class FeatureSpec:
     @cached_property
     def first_tokens(self) -> tuple[int, ...]:
         """Where the codes of each multi-valued field begin among those of all; 0 is no code of any."""
-        return tuple(accumulate((field.size for field in self.multi_fields[:-1]), initial=1))
+        return tuple(accumulate((field.size for field in self.multi_fields), initial=1))[:-1]
 
     @property
     def item_columns(self) -> tuple[int, ...]:
@@ -204,6 +206,7 @@ class FeatureSpec:
                 fields=tuple(Field(**each) for each in content["fields"]),
                 numbers=tuple(Number(**each) for each in content["numbers"]),
                 multi_fields=tuple(MultiField(**each) for each in content["multi_fields"]),
+                parents=tuple(content.get("parents", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"not a feature specification: {error!r}; encode the samples again") from error

@@ -64,6 +64,51 @@ class MemoryConfig(Settings):
     """How many ways of weighing events by their time it learns."""
 
 
+class ExpertsConfig(Settings):
+    """A mixture of experts with a tower per objective, in place of the MLP: `docs/experts.md` says which to choose."""
+
+    shared: int = Field(4, ge=0)
+    """Experts that every objective reads."""
+    own: int = Field(0, ge=0)
+    """Experts that one objective reads alone, for each objective (CGC, PLE)."""
+    levels: int = Field(1, ge=1)
+    """Levels of experts, each over the mixtures of the one before (PLE)."""
+    hidden: list[int] = Field([256, 128], min_length=1)
+    """Widths of an expert's layers."""
+    towers: list[int] = []
+    """Widths of the layers of a tower; without any, a tower is one linear layer."""
+    routing: Literal["none", "softmax", "topk"] = "none"
+    """How mixtures weigh the experts: all alike, by a softmax gate, or the `top_k` best only."""
+    gates: Literal["global", "objective"] = "objective"
+    """One mixture for all objectives, or a gate for each."""
+    scenario_gates: bool = False
+    """The gates' logits also have a bias per scenario."""
+    top_k: int = Field(2, ge=1)
+    """How many experts a row keeps under `topk`."""
+    capacity: float = Field(1.5, gt=0)
+    """Under `topk`, in training: the most rows an expert takes, times the rows it had if all were alike."""
+    balance: float = Field(0.01, ge=0)
+    """Under `topk`: weight of the balance loss."""
+    scenario: Literal["none", "star", "pepnet"] = "none"
+    """How towers adapt to the scenario: factors and biases of its own (STAR), or gates on their inputs (PEPNet)."""
+    normalise: bool = False
+    """Experts with layer norm and SiLU instead of ReLU (HoME)."""
+    match_flops: bool = False
+    """Narrow the experts until the head costs no more than with the MLP `hidden`, over all features, in their place."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.shared + self.own == 0:
+            raise ValueError("shared and own are both 0, expected some experts")
+        if self.own and self.gates == "global":
+            raise ValueError(
+                "own experts have gates = 'global', expected 'objective': one mixture cannot tell them apart"
+            )
+        if self.routing == "topk" and self.top_k > self.shared + self.own:
+            raise ValueError(f"top_k is {self.top_k}, expected at most the {self.shared + self.own} experts of a gate")
+        return self
+
+
 class TrunkConfig(Settings):
     """What the DNN and HSTU + DNN share: inputs and head."""
 
@@ -79,6 +124,14 @@ class TrunkConfig(Settings):
     """Share of the MLP's activations that is dropped in training."""
     unknown_rate: float = Field(0.02, ge=0, lt=1)
     """Share of codes that are hidden (set to 0, unknown) in training, so that new ids meet trained rows."""
+    entire_space: bool = False
+    """Outputs are chances given the objective before in the funnel; logits are those of the products (ESMM)."""
+    experts: ExpertsConfig | None = None
+    """A mixture of experts in place of the MLP."""
+    deep_inputs: list[str] = []
+    """The features that the MLP or the experts read; all where none is named. The cross network reads all."""
+    deep_gates: float = Field(0.0, ge=0)
+    """Weight of the price of open gates before these features; above 0 there are such gates, for screening."""
 
 
 class DnnConfig(TrunkConfig):
@@ -95,6 +148,19 @@ class HstuConfig(TrunkConfig):
     memory: MemoryConfig = MemoryConfig()
 
 
+class KnowledgeConfig(Settings):
+    """Feature groups of vectors as fields: each group is one field, whatever its width."""
+
+    groups: list[str] = Field(min_length=1)
+    """Which groups; the recipe's `[features] use` names them too."""
+    experts: int = Field(0, ge=0)
+    """Experts of each group. Without any expert a group is projected linearly."""
+    shared_experts: int = Field(0, ge=0)
+    """Experts that all groups share; these need one width."""
+    hidden: int = Field(64, ge=1)
+    """Width of the experts' hidden layer."""
+
+
 class TabularConfig(Settings):
     """Fields without a history: an MLP, and beside it whichever crosses are switched on."""
 
@@ -102,6 +168,9 @@ class TabularConfig(Settings):
     inputs: list[NumberSource] = list(NUMBER_SOURCES)
     """Which sources' fields and numbers the model sees: user, item, creative, context, history (counts and gaps), match
     (query and item)."""
+    knowledge: KnowledgeConfig | None = None
+    """Numbers of these groups become fields through a projection that is trained with the ranker, or experts; else each
+    number is a field of its own."""
     embedding_dim: int = Field(16, ge=1)
     """Width of every field's embedding."""
     wide: bool = False

@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from plait.features.spec import FeatureSpec
 from plait.models.batch import Batch
 from plait.models.config import DnnConfig
+from plait.models.head import build_head, build_outcomes, start_heads
 from plait.models.ranker import Layout
 from plait.models.request import RequestDnn
-from plait.models.trunk import Head, Trunk
+from plait.models.trunk import Trunk
 
 
 class DnnRanker(nn.Module):
-    """Trunk and head; see `plait.models.trunk`.
+    """Trunk and head; see `plait.models.trunk` and `plait.models.head`.
 
     Args:
         config: sizes.
@@ -28,11 +29,12 @@ class DnnRanker(nn.Module):
         self.history = self.lookback = config.attention.events
         self._spec = spec
         self.trunk = Trunk(config, spec, item_fields_VI)
-        self.head = Head(config, self.trunk.width, len(spec.objectives))
+        self.head = build_head(config, self.trunk.width, spec)
+        self.outcomes = build_outcomes(config, spec)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits `[B, T]`."""
-        logits_BT: Tensor = self.head(self.trunk(batch).inputs_BX)
+        logits_BT: Tensor = self.outcomes(self.head(self.trunk(batch).inputs_BX, batch.scenario_B))
         return logits_BT
 
     def represent(self, batch: Batch) -> Tensor:
@@ -46,7 +48,7 @@ class DnnRanker(nn.Module):
 
     def start_from(self, logit_T: Tensor) -> None:
         """Let the output biases be `logit_T`."""
-        self.head.objectives.bias.data.copy_(logit_T)
+        start_heads(self.head, self.outcomes, logit_T)
 
     def for_requests(self) -> Callable[[Batch], Callable[[Batch], Tensor]]:
         """See `plait.models.ranker.ServesRequests`."""
@@ -54,6 +56,6 @@ class DnnRanker(nn.Module):
 
         def begin(first: Batch) -> Callable[[Batch], Tensor]:
             shared = dnn.shared(first)
-            return lambda batch: dnn.logits(dnn.own(batch, shared), shared)
+            return lambda batch: self.outcomes(dnn.logits(batch, dnn.own(batch, shared), shared))
 
         return begin

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from plait.features.spec import FeatureSpec
 from plait.models.batch import Batch
 from plait.models.config import HstuConfig, SequenceConfig
+from plait.models.head import build_head, build_outcomes, start_heads
 from plait.models.light_head import HstuHead, SequenceHead
 from plait.models.memory import LongMemory
 from plait.models.ranker import Layout
 from plait.models.tower import UserSummary, UserTower
-from plait.models.trunk import Head, Trunk, TrunkOutput
+from plait.models.trunk import Trunk, TrunkOutput
 from plait.nn.hstu import EventClock, HstuEncoder, HstuSizes
 from plait.nn.jagged import pass_start, share_passes
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
@@ -48,7 +49,8 @@ class HstuRanker(nn.Module):
         self.history = self.lookback + self._stride
         self._spec = spec
         self.trunk = Trunk(config, spec, item_fields_VI)
-        self.head = Head(config, self.trunk.width, len(spec.objectives))
+        self.head = build_head(config, self.trunk.width, spec)
+        self.outcomes = build_outcomes(config, spec)
         self.user_state = UserState(config.sequence, self.trunk.item_width, spec.action_size, len(spec.scenarios))
         self.memory = LongMemory(config.memory, spec, item_fields_VI)
         self.sequence_head = SequenceHead(config, spec, self.trunk.item_width, self.memory.width)
@@ -58,12 +60,12 @@ class HstuRanker(nn.Module):
         trunk = self.trunk(batch)
         state_BD = self.user_state(batch, trunk)
         added_BT = self.sequence_head(batch, state_BD, trunk.candidate_BE, self.memory(batch))
-        logits_BT: Tensor = self.head(trunk.inputs_BX) + added_BT
+        logits_BT: Tensor = self.outcomes(self.head(trunk.inputs_BX, batch.scenario_B) + added_BT)
         return logits_BT
 
     def start_from(self, logit_T: Tensor) -> None:
         """Let the output biases be `logit_T`."""
-        self.head.objectives.bias.data.copy_(logit_T)
+        start_heads(self.head, self.outcomes, logit_T)
 
     def for_requests(self) -> Callable[[Batch], Callable[[Batch], Tensor]]:
         """See `plait.models.ranker.ServesRequests`."""
@@ -89,7 +91,8 @@ class HstuRanker(nn.Module):
         return before - start
 
     def _light_head(self) -> HstuHead:
-        return HstuHead(self.trunk, self.head, self.memory, self.sequence_head, self._spec)
+        parts = (self.trunk, self.head, self.memory, self.sequence_head)
+        return HstuHead(*parts, outcomes=self.outcomes, spec=self._spec)
 
 
 class UserState(nn.Module):

@@ -9,10 +9,12 @@ from torch.nn import functional
 from plait.features.spec import FeatureSpec
 from plait.models.batch import Batch
 from plait.models.config import HstuConfig
+from plait.models.expert_head import ExpertHead
+from plait.models.head import MlpHead, build_head, build_outcomes
 from plait.models.memory import LongMemory
 from plait.models.request import RequestDnn
 from plait.models.tower import UserSummary
-from plait.models.trunk import Head, Trunk
+from plait.models.trunk import Trunk
 from plait.nn.mlp import MLP
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
 
@@ -25,17 +27,26 @@ class HstuHead(nn.Module):
         head: the DNN's.
         memory: what all of the history says about a candidate.
         sequence_head: what a state adds to it.
+        outcomes: makes logits of the sum.
         spec: what a batch consists of.
     """
 
     def __init__(
-        self, trunk: Trunk, head: Head, memory: LongMemory, sequence_head: "SequenceHead", spec: FeatureSpec
+        self,
+        trunk: Trunk,
+        head: MlpHead | ExpertHead,
+        memory: LongMemory,
+        sequence_head: "SequenceHead",
+        *,
+        outcomes: nn.Module,
+        spec: FeatureSpec,
     ) -> None:
         super().__init__()
         self.trunk = trunk
         self.head = head
         self.memory = memory
         self.sequence_head = sequence_head
+        self.outcomes = outcomes
         self.events = max(trunk.interest.events, memory.events)
         self._spec = spec
 
@@ -43,9 +54,10 @@ class HstuHead(nn.Module):
     def untrained(cls, config: HstuConfig, spec: FeatureSpec, item_fields_VI: Tensor) -> "HstuHead":
         """A head of these sizes, for trained weights to be loaded into."""
         trunk = Trunk(config, spec, item_fields_VI)
-        head = Head(config, trunk.width, len(spec.objectives))
+        head, outcomes = build_head(config, trunk.width, spec), build_outcomes(config, spec)
         memory = LongMemory(config.memory, spec, item_fields_VI)
-        return cls(trunk, head, memory, SequenceHead(config, spec, trunk.item_width, memory.width), spec)
+        sequence_head = SequenceHead(config, spec, trunk.item_width, memory.width)
+        return cls(trunk, head, memory, sequence_head, outcomes=outcomes, spec=spec)
 
     def for_requests(self) -> Callable[[UserSummary, Batch], Callable[[Batch], Tensor]]:
         """See `plait.models.ranker.CandidateHead`."""
@@ -57,7 +69,9 @@ class HstuHead(nn.Module):
 
             def logits(batch: Batch) -> Tensor:
                 own = dnn.own(batch, shared)
-                return dnn.logits(own, shared) + sequence(own.candidate_BE, self.memory.of_request(batch))
+                added_BT = sequence(own.candidate_BE, self.memory.of_request(batch))
+                logits_BT: Tensor = self.outcomes(dnn.logits(batch, own, shared) + added_BT)
+                return logits_BT
 
             return logits
 

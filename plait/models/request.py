@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from plait.features.history import HistoryNumbers
 from plait.features.spec import FeatureSpec, as_slice
 from plait.models.batch import Batch
+from plait.models.head import Head
 from plait.models.linear import NUMBER_LIMIT
-from plait.models.trunk import EventWindow, Head, SharedWindow, Trunk, item_vector
+from plait.models.trunk import EventWindow, SharedWindow, Trunk, item_vector
 from plait.nn.embedding import FieldTable
 from plait.nn.shared_cross import SharedCross
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
@@ -63,10 +64,7 @@ class RequestDnn:
     """
 
     def __init__(self, trunk: Trunk, head: Head, spec: FeatureSpec) -> None:
-        first, *self._further = head.deep.layers
-        if not isinstance(first, nn.Linear):
-            raise TypeError(f"found {type(first).__name__}, expected the MLP to begin with a linear layer")
-        self._trunk = trunk
+        self._trunk, self._head, first = trunk, head, head.first_of_all()
         self._by_pair_PH = trunk.interest.by_pair()
         columns = _Columns.split(spec)
         own, shared = columns.own_inputs(trunk), columns.shared_inputs(trunk)
@@ -79,10 +77,9 @@ class RequestDnn:
         self._items = as_slice([columns.own_fields.index(field) for field in spec.item_columns])
 
         self._objectives, self._hidden = head.objectives.out_features, first.out_features
-        out_TY = functional.pad(head.objectives.weight, (0, 0, 0, -self._objectives % _LANES))
         self._bias_T = functional.pad(head.objectives.bias, (0, -self._objectives % _LANES))
-        self._deep_TH = out_TY[:, trunk.width :].contiguous()
-        self._cross = SharedCross(head.cross, out_TY[:, : trunk.width], shared, own)
+        out_TX = functional.pad(head.crossed_TX(), (0, 0, 0, -self._objectives % _LANES))
+        self._tail, self._cross = head.tail(_LANES), SharedCross(head.cross, out_TX, shared, own)
 
         first_XG = torch.cat([first.weight.T, self._cross.first_XR], dim=1)
         self._bias_G = functional.pad(first.bias, (0, first_XG.shape[1] - self._hidden))
@@ -119,15 +116,13 @@ class RequestDnn:
         inputs_BO = torch.cat([field_BFD.flatten(1), multi_BPD.flatten(1), numeric_BG, interest_BI], dim=1)
         return OwnInputs(inputs_BO, tabled_BG, candidate_BE)
 
-    def logits(self, own: OwnInputs, shared: SharedInputs) -> Tensor:
-        """Logits `[B, T]`."""
+    def logits(self, batch: Batch, own: OwnInputs, shared: SharedInputs) -> Tensor:
+        """The head's outputs `[B, T]`."""
         first_BG = own.tabled_BG + shared.first_1G
         first_BG.addmm_(own.inputs_BO[:, self._rest :], self._rest_RG)
-        deep_BH = first_BG[:, : self._hidden]
-        for layer in self._further:
-            deep_BH = layer(deep_BH)
+        deep_BT = self._tail(first_BG[:, : self._hidden], batch.scenario_B)
         crossed_BT = self._cross(own.inputs_BO, first_BG[:, self._hidden :], shared.crossed)
-        return functional.linear(deep_BH, self._deep_TH, self._bias_T).add_(crossed_BT)[:, : self._objectives]
+        return crossed_BT.add_(self._bias_T).add_(deep_BT)[:, : self._objectives]
 
     def _multi(self, batch: Batch, bag_BP: Tensor) -> Tensor:
         """`[B, P, D]`: the vectors of some of the batch's bags."""

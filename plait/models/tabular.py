@@ -5,15 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from plait.errors import ConfigError
 from plait.features.spec import FeatureSpec, NumberSource
 from plait.models.batch import Batch
-from plait.models.config import TabularConfig
+from plait.models.config import KnowledgeConfig, TabularConfig
 from plait.models.linear import NUMBER_LIMIT
 from plait.models.ranker import Layout
 from plait.nn.cross import CrossNetwork
 from plait.nn.embedding import FieldTable, TokenTable, hide_codes
 from plait.nn.factorisation import pairwise_products
 from plait.nn.field_attention import FieldAttention
+from plait.nn.hybrid_experts import HybridExperts
 from plait.nn.mlp import MLP
 
 
@@ -31,7 +33,7 @@ class TabularRanker(nn.Module):
 
     def __init__(self, config: TabularConfig, spec: FeatureSpec) -> None:
         super().__init__()
-        self.embedded = FieldVectors(config.inputs, spec, config.embedding_dim, config.unknown_rate)
+        self.embedded = FieldVectors(config.inputs, spec, config.embedding_dim, config.unknown_rate, config.knowledge)
         fields, inputs = self.embedded.fields, self.embedded.fields * config.embedding_dim
         objectives = len(spec.objectives)
         self.fm = config.fm
@@ -80,25 +82,47 @@ class FieldVectors(nn.Module):
         spec: what a batch consists of.
         dim: D.
         unknown_rate: share of codes that are hidden in training.
+        knowledge: which groups' numbers are one field per group, whatever the sources.
         std: deviation of the first weights.
+
+    Raises:
+        ConfigError: the batch does not have one of these groups.
     """
 
     def __init__(
-        self, sources: Sequence[NumberSource], spec: FeatureSpec, dim: int, unknown_rate: float, *, std: float = 0.01
+        self,
+        sources: Sequence[NumberSource],
+        spec: FeatureSpec,
+        dim: int,
+        unknown_rate: float,
+        knowledge: KnowledgeConfig | None = None,
+        *,
+        std: float = 0.01,
     ) -> None:
         super().__init__()
         self.unknown_rate = unknown_rate
         self.columns = [place for place, field in enumerate(spec.fields) if field.source in sources]
         self.lists = [place for place, field in enumerate(spec.multi_fields) if field.source in sources]
-        self.numbers = [place for place, number in enumerate(spec.numbers) if number.source in sources]
-        self.fields = len(self.columns) + len(self.lists) + len(self.numbers)
+        self.known = [_numbers_of(spec, group) for group in (knowledge.groups if knowledge else ())]
+        self.numbers = [
+            place
+            for place, number in enumerate(spec.numbers)
+            if number.source in sources and not any(place in group for group in self.known)
+        ]
+        self.fields = len(self.columns) + len(self.lists) + len(self.numbers) + len(self.known)
         """F, the number of vectors."""
         self.codes = FieldTable([spec.fields[place].size for place in self.columns], dim, std=std)
         self.tokens = TokenTable([field.size for field in spec.multi_fields], dim, std=std)
         self.number_GD = nn.Parameter(torch.randn(len(self.numbers), dim) * std)
+        self.knowledge = None if knowledge is None else self._experts(knowledge, dim)
+
+    def _experts(self, knowledge: KnowledgeConfig, dim: int) -> HybridExperts:
+        widths = [len(group) for group in self.known]
+        experts, shared = knowledge.experts, knowledge.shared_experts
+        return HybridExperts(widths, dim, own=experts, shared=shared, hidden=knowledge.hidden)
 
     def forward(self, batch: Batch) -> Tensor:
-        """`[B, F, D]`: fields, then lists, then numbers."""
+        """`[B, F, D]`: fields, then lists, then numbers, then groups of knowledge."""
         codes_BF = hide_codes(batch.categorical_BF[:, self.columns], self.unknown_rate, training=self.training)
         parts = [self.codes(codes_BF)]
         if self.lists:
@@ -108,7 +132,16 @@ class FieldVectors(nn.Module):
         if self.numbers:
             numeric_BG = batch.numeric_BG[:, self.numbers].clamp(-NUMBER_LIMIT, NUMBER_LIMIT)
             parts.append(numeric_BG[:, :, None] * self.number_GD)
+        if self.knowledge is not None:
+            parts.append(self.knowledge([batch.numeric_BG[:, group] for group in self.known]))
         return torch.cat(parts, dim=1)
+
+
+def _numbers_of(spec: FeatureSpec, group: str) -> list[int]:
+    places = [place for place, number in enumerate(spec.numbers) if number.group == group]
+    if not places:
+        raise ConfigError(f"model.knowledge.groups: '{group}' has no numbers here; name it in [features] use as well")
+    return places
 
 
 def _interacting_layers(config: TabularConfig) -> nn.Sequential | None:

@@ -1,4 +1,4 @@
-"""What the DNN and HSTU + DNN share: embedded inputs with target attention, and the head over them."""
+"""What the DNN and HSTU + DNN share: embedded inputs with target attention."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,8 @@ from plait.features.spec import FeatureSpec
 from plait.models.batch import Batch
 from plait.models.config import AttentionConfig, TrunkConfig
 from plait.models.linear import NUMBER_LIMIT
-from plait.nn.cross import CrossNetwork
 from plait.nn.embedding import FieldTable, TokenTable, compact, hide_codes
 from plait.nn.jagged import last_events
-from plait.nn.mlp import MLP
 from plait.nn.target_attention import TargetAttention, weighted_sum
 from plait.nn.time_buckets import TIME_BUCKETS, time_bucket
 
@@ -181,33 +179,6 @@ class SharedWindow:
     value_LV: Tensor
     """What each event adds to the output by its weight: item vector and action."""
     valid_1L: Tensor
-
-
-class Head(nn.Module):
-    """Cross network beside an MLP over the same inputs, then one linear layer per objective.
-
-    The parallel structure of Wang et al. 2021, "DCN V2", section 3.
-
-    Args:
-        config: sizes.
-        width: width of the inputs.
-        objectives: number of objectives.
-    """
-
-    def __init__(self, config: TrunkConfig, width: int, objectives: int) -> None:
-        super().__init__()
-        self.cross = CrossNetwork(width, config.cross_layers, config.cross_rank)
-        self.deep = MLP(width, config.hidden, dropout=config.dropout)
-        self.objectives = nn.Linear(width + self.deep.width, objectives)
-
-    def forward(self, inputs_BX: Tensor) -> Tensor:
-        """Logits `[B, T]`."""
-        logits_BT: Tensor = self.objectives(self.represent(inputs_BX))
-        return logits_BT
-
-    def represent(self, inputs_BX: Tensor) -> Tensor:
-        """The rows' vectors, which the logits are linear in."""
-        return torch.cat([self.cross(inputs_BX), self.deep(inputs_BX)], dim=1)
 
 
 def item_vector(field_MID: Tensor) -> Tensor:

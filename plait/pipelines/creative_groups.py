@@ -44,7 +44,7 @@ def creative_fields_group(project: Project, encoded: Path) -> Path:
     Raises:
         ArtifactError: there are no profiles; `plait understand` was not run, or something has changed since.
     """
-    source = _profile_files(project)
+    source = profile_files(project)
 
     def make(out: Path) -> None:
         dataset = EncodedDataset.open(encoded)
@@ -60,7 +60,7 @@ def creative_preference_group(project: Project, encoded: Path) -> Path:
     Raises:
         ArtifactError: as `creative_fields_group`.
     """
-    source, tables = _profile_files(project), checked_tables(project)
+    source, tables = profile_files(project), checked_tables(project)
     half_life, objective = project.workspace.creative.half_life, answer_objective(project.workspace)
     answer = Answer(objective.action, objective.window, objective.attribution == "last_touch", objective.min_value)
     min_count = project.workspace.features.min_count
@@ -241,8 +241,12 @@ def _seen(dataset: EncodedDataset) -> NDArray[np.int64]:
     return np.bincount(rows_B, minlength=len(dataset.tables.creatives)).astype(np.int64)
 
 
-def _profile_files(project: Project) -> list[Path]:
-    """The files of the profile table: the workspace's own, else what `plait understand` wrote."""
+def profile_files(project: Project) -> list[Path]:
+    """The files of the profile table: the workspace's own, else what `plait understand` wrote.
+
+    Raises:
+        ArtifactError: there are none.
+    """
     own = project.workspace.creative.profiles
     if TableName.CREATIVES not in project.workspace.tables:
         raise ArtifactError(f"{project.root}: the workspace has no creatives; declare [tables.creatives] in plait.toml")

@@ -1,17 +1,19 @@
 """The embedding stage: users' behaviour and items as text, encoded by a frozen model and kept as vectors."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from plait import seeding
 from plait.data.artifacts import write_atomically
-from plait.embedding.catalogue import Key, read_catalogue, read_profiles
+from plait.embedding.catalogue import Key, read_catalogue, read_creatives, read_profiles
 from plait.embedding.events import TextEvents, read_events, text_actions
 from plait.embedding.snapshots import Snapshots, joined, last_snapshots, seen_snapshots
 from plait.embedding.templates import TextTemplates
@@ -22,12 +24,15 @@ from plait.llm.encode import TextEncoder, encode_texts
 from plait.llm.encoders import open_encoder
 from plait.llm.vector_cache import VectorCache
 from plait.pipelines.check import checked_tables
+from plait.pipelines.creative_groups import profile_files
 from plait.pipelines.project import Project
 from plait.pipelines.samples import built_samples
 from plait.retrieval.storage import load_arrays, save_arrays
 from plait.schema import Columns as C
-from plait.schema import Split
+from plait.schema import CreativeProfile, Split
 from plait.telemetry import progress
+
+WordsT = TypeVar("WordsT")
 
 _VERSION = 1
 """Raised when the same inputs give other texts or snapshots."""
@@ -108,6 +113,45 @@ class TextDesk:
         return self.texts.at(self.events, int(user[0]), known, time)
 
 
+def item_text(project: Project, item_id: str) -> str:
+    """The text of one item.
+
+    Raises:
+        DataError: there is no such item.
+    """
+    catalogue = read_catalogue(checked_tables(project), project.workspace.embedding.language)
+    by_name = dict(zip(map(str, catalogue.rows), catalogue.words, strict=True))
+    return workspace_templates(project).item(_named(by_name, item_id, "item"))
+
+
+def creative_text(project: Project, creative_id: str) -> str:
+    """The text of one creative, with what `plait understand` found where it was run.
+
+    Raises:
+        DataError: there is no such creative.
+    """
+    language, tables = project.workspace.embedding.language, checked_tables(project)
+    creatives = read_creatives(tables, read_catalogue(tables, language), _profiles(project), language)
+    by_name = {str(key): words for key, words in creatives.items()}
+    return workspace_templates(project).creative(_named(by_name, creative_id, "creative"))
+
+
+def _profiles(project: Project) -> dict[Key, CreativeProfile]:
+    """What is understood of the creatives; nothing where that stage was not run."""
+    try:
+        files = profile_files(project)
+    except ArtifactError:
+        return {}
+    rows = pl.read_parquet(files).iter_rows(named=True)
+    return {row[C.CREATIVE_ID]: CreativeProfile.from_row(row) for row in rows}
+
+
+def _named(words: Mapping[str, WordsT], key: str, kind: str) -> WordsT:
+    if key not in words:
+        raise DataError(f"there is no {kind} {key!r} in the tables; check the id")
+    return words[key]
+
+
 def workspace_templates(project: Project) -> TextTemplates:
     """The templates that the workspace asks for."""
     settings = project.workspace.embedding
@@ -119,15 +163,19 @@ class Embedded:
     """What `plait embed` made."""
 
     users: Path
-    items: Path
+    items: Path | None
     encoder: str
     snapshots: int
     texts: int
     width: int
 
 
-def build_embeddings(project: Project) -> Embedded:
+def build_embeddings(project: Project, *, items: bool = True) -> Embedded:
     """Encode the snapshots of users that samples and servers see, and all items; what is there is not made again.
+
+    Args:
+        project: the workspace.
+        items: False to leave the items out.
 
     Raises:
         ConfigError: the encoder is not installed or cannot be loaded, or a template is wrong.
@@ -136,10 +184,26 @@ def build_embeddings(project: Project) -> Embedded:
     templates = workspace_templates(project)
     inputs = _inputs(project, templates) | {"encoder": [encoder.name, encoder.version, encoder.width]}
     users = project.store.build(_USERS, inputs, lambda out: _make_users(project, encoder, out))
-    items = project.store.build(_ITEMS, inputs, lambda out: _make_items(project, templates, encoder, out))
+    of_items = None
+    if items:
+        of_items = project.store.build(_ITEMS, inputs, lambda out: _make_items(project, templates, encoder, out))
     write_atomically(project.hidden / _RECORD, json.dumps(inputs, indent=1, ensure_ascii=False))
     made = _read_users(users)
-    return Embedded(users, items, encoder.name, len(made.user_R), len(made.vectors_MD), encoder.width)
+    return Embedded(users, of_items, encoder.name, len(made.user_R), len(made.vectors_MD), encoder.width)
+
+
+@contextmanager
+def passing_embeddings(project: Project) -> Iterator[None]:
+    """What is embedded within counts within; afterwards, whatever was embedded last before."""
+    record = project.hidden / _RECORD
+    before = record.read_text(encoding="utf-8") if record.exists() else None
+    try:
+        yield
+    finally:
+        if before is None:
+            record.unlink(missing_ok=True)
+        else:
+            write_atomically(record, before)
 
 
 def encode_kept(project: Project, encoder: TextEncoder, texts: Sequence[str], label: str) -> NDArray[np.float32]:
@@ -188,10 +252,15 @@ def embedding_encoder(project: Project) -> str:
 
 def _make_users(project: Project, encoder: TextEncoder, out: Path) -> None:
     desk = TextDesk.open(project)
-    every = project.workspace.embedding.every
+    every, most = project.workspace.embedding.every, project.workspace.embedding.users
     user_B, time_B, training_B = _exposures(built_samples(project), desk.events.users)
-    seen, seen_B = seen_snapshots(desk.events, user_B, time_B, every)
-    snapshots = joined(seen, last_snapshots(desk.events, every))
+    if most is not None:
+        drawn_U = seeding.generator(project.workspace.seed, "embedded users").permutation(len(desk.events.users))[:most]
+        kept_B = np.isin(user_B, drawn_U)
+        user_B, time_B, training_B = user_B[kept_B], time_B[kept_B], training_B[kept_B]
+    snapshots, seen_B = seen_snapshots(desk.events, user_B, time_B, every)
+    if most is None:
+        snapshots = joined(snapshots, last_snapshots(desk.events, every))
     training_R = np.zeros(len(snapshots), np.bool_)
     training_R[seen_B[training_B & (seen_B >= 0)]] = True
     texts = desk.compose(snapshots)
@@ -224,7 +293,7 @@ def _exposures(samples: Path, users: Sequence[Key]) -> tuple[NDArray[np.int64], 
 
 
 def _inputs(project: Project, templates: TextTemplates) -> dict[str, Any]:
-    settings = project.workspace.embedding.model_dump(mode="json", exclude={"width", "reduction"})
+    settings = project.workspace.embedding.model_dump(mode="json", exclude={"width", "reduction"}, exclude_none=True)
     return {
         "version": _VERSION,
         "samples": built_samples(project).name,

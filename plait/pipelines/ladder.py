@@ -2,8 +2,8 @@
 
 A rung is a recipe, and perhaps derived feature groups that it adds; rungs above it read them too. It is shown twice.
 *Cumulative*: against the rung below, everything below it switched on. *Alone*: the ingredient by itself on its base,
-against the base: feature groups on the recipe without any, recipes (without any) on the first rung. Differences are
-paired over the same exposures and resampled users.
+against the base: feature groups on the recipe without any, recipes (without any) on their backbone if they have one,
+else on the first rung. Differences are paired over the same exposures and resampled users.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +23,7 @@ from plait.pipelines.project import Project
 from plait.pipelines.request_cost import request_p99_ms
 from plait.pipelines.results import RESULTS_FOLDER, Metric, write_result
 from plait.pipelines.train import train_model
+from plait.pipelines.value_rung import ValueRung, measure_value
 from plait.schema import Split
 from plait.telemetry import console
 from plait.training import CurvePoint, predict
@@ -41,6 +42,10 @@ class Rung:
     """What is new, in words."""
     features: tuple[str, ...] = ()
     """Derived feature groups that are new."""
+    backbone: str | None = None
+    """The recipe that this one is, trained another way."""
+    needs: tuple[str, ...] = ()
+    """Derived feature groups that the recipe's training needs, though the model reads none."""
 
 
 RUNGS = (
@@ -54,6 +59,13 @@ RUNGS = (
         "dnn",
         "what behaviour says in words: a frozen encoder's vector of the user's past",
         ("user_embedding",),
+    ),
+    Rung(
+        "ctrl",
+        "ctrl-dnn",
+        "what texts say, learned before any label: CTRL on the DNN",
+        backbone="dnn",
+        needs=("user_embedding",),
     ),
     Rung("hstu", "hstu", "the whole history in order and time: HSTU + DNN"),
 )
@@ -89,6 +101,8 @@ class Ladder:
     seeds: tuple[int, ...]
     rungs: tuple[RungOutcome, ...]
     oracle: Evaluation | None
+    value: ValueRung | None = None
+    """What auctions earn with the last rung's probabilities, of the first seed; None where that cannot be known."""
 
     @property
     def last_model(self) -> str:
@@ -124,7 +138,9 @@ def plan(rungs: Sequence[Rung]) -> list[Step]:
     first = Variant(rungs[0].recipe, rungs[0].features)
     for place, rung in enumerate(rungs):
         features = tuple(sorted({name for each in rungs[: place + 1] for name in each.features}))
-        base = Variant(rung.recipe) if rung.features else first
+        base = first if rung.backbone is None else Variant(rung.backbone)
+        if rung.features:
+            base = Variant(rung.recipe)
         below = steps[-1].model if steps else None
         steps.append(
             Step(
@@ -142,7 +158,7 @@ def present_rungs(project: Project, rungs: Sequence[Rung] = RUNGS) -> tuple[Rung
     """The rungs whose feature groups can be made in this workspace; it is said which cannot."""
     present = []
     for rung in rungs:
-        lacks = [why for name in rung.features if (why := missing_group(project, name)) is not None]
+        lacks = [why for name in (*rung.features, *rung.needs) if (why := missing_group(project, name)) is not None]
         if lacks:
             console.print(f"[dim]{rung.name} is left out: {lacks[0]}[/]")
         else:
@@ -258,6 +274,7 @@ def climb(
         seeds=tuple(seeds),
         rungs=tuple(outcomes),
         oracle=measure_oracle(project.root, dataset, Split.TEST, bootstrap=bootstrap),
+        value=measure_value(project, models.of(steps[-1].model).references[0]),
     )
 
 
@@ -301,6 +318,8 @@ def write_ladder(ladder: Ladder, name: str, command: str, *, folder: Path = RESU
     if last is not None:
         gain = last.overall["auc"]
         metrics["auc_gain"] = Metric(gain.difference, gain.low, gain.high, "AUC")
+    if ladder.value is not None:
+        metrics |= {f"value.{name}": metric for name, metric in ladder.value.metrics.items()}
     if ladder.oracle is not None:
         auc = ladder.oracle.overall.auc
         metrics["oracle.auc"] = Metric(auc.value, auc.low, auc.high)
@@ -310,7 +329,9 @@ def write_ladder(ladder: Ladder, name: str, command: str, *, folder: Path = RESU
         "gain: paired difference of AUC to the rung before (auc_gain: of the last rung); alone: of the ingredient by "
         "itself to its base (feature groups: the recipe without any; recipes: the first rung). Intervals: 95 %, over "
         "resampled users "
-        f"({test.bootstrap} resamples) and, with several seeds, over seeds. p99_ms: one request in one process."
+        f"({test.bootstrap} resamples) and, with several seeds, over seeds. p99_ms: one request in one process. "
+        "value: expected revenue and value of auctions with the last rung's probabilities, its calibrated ones and the "
+        "true ones, simulated (docs/ads.md)."
     )
     return write_result(
         name, command=command, data=data, seeds=ladder.seeds, metrics=metrics, notes=notes, folder=folder

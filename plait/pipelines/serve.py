@@ -28,7 +28,7 @@ from plait.serving.service import Service, ServiceSettings
 from plait.serving.state import UserStates
 from plait.telemetry import console
 
-_VERSION = 1
+_VERSION = 2
 """Raised when what `build_retrieval` writes changes."""
 _KEEP_ALIVE_S = 75
 """Longer than clients and proxies keep idle connections, so that none is closed under a request on its way."""

@@ -3,8 +3,9 @@
 import json
 import math
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from torch import nn
 from plait import seeding
 from plait.config import merge
 from plait.data.artifacts import write_atomically
-from plait.errors import PlaitError, TrainingError
+from plait.errors import ConfigError, PlaitError, TrainingError
+from plait.models.config import AlignedConfig
 from plait.models.loading import WEIGHTS_FILE
-from plait.pipelines.model_kinds import ModelKind, model_kind
+from plait.pipelines.model_kinds import ModelKind, RankerKind, model_kind
 from plait.pipelines.project import Project
 from plait.pipelines.results import git_commit
 from plait.registry import PRODUCTION, Registry
@@ -25,6 +27,7 @@ from plait.training import CurvePoint, Recipe, TrainingResult, load_recipe_by_na
 from plait.training.checkpoint import Checkpoints, load_tensors
 from plait.training.loop import BEST_FILE, CHECKPOINTS_FOLDER, result_of
 from plait.training.recipe import parse_recipe
+from plait.training.task import to_minimise
 from plait.training.warm_start import start_from_weights, starting_weights
 
 _RUN_FILE = "run.json"
@@ -48,9 +51,15 @@ class TrainedModel:
     reused: bool
     """The run had been finished before, with the same recipe and data."""
     seconds: float
-    """Training time, that of the model it started from included."""
+    """Training time, that of the model it started from and of its teacher included."""
     finished: bool = True
     """False: the run goes on, and these are its best weights so far."""
+
+    @property
+    def best_value(self) -> float:
+        """What the validation window says of the best weights, as a number that is better when smaller."""
+        best = next(point for point in reversed(self.result.curve) if point.step == self.result.best_step)
+        return to_minimise(best.metrics, self.recipe.training.metric)
 
     @property
     def reference(self) -> str:
@@ -71,7 +80,8 @@ def train_model(
     """Train a recipe on the workspace and register the best weights.
 
     A run that was killed goes on from its checkpoint; one that was finished with the same recipe and data is used as
-    it is. If recipe or data differ, the run starts anew.
+    it is. If recipe or data differ, the run starts anew. A recipe with values to try (`[search]`) is trained with each
+    of them; the one that the validation window likes best is the model.
 
     Args:
         project: the workspace.
@@ -87,15 +97,55 @@ def train_model(
         TrainingError: the run failed or was interrupted.
     """
     chosen = workspace_recipe(project, recipe, overrides)
+    train = partial(_train_recipe, project, starts=starts or {}, resume=resume)
     name = name or Path(recipe).stem
+    if not chosen.search:
+        return train(chosen, name, register=register)
+    tried, best = _search(chosen, name, train)
+    if not _is_same_run(project.hidden / "runs" / name, best.run):
+        shutil.rmtree(project.hidden / "runs" / name, ignore_errors=True)
+        shutil.copytree(best.run, project.hidden / "runs" / name)
+    taken = train(best.recipe, name, register=register, resume=True)
+    return replace(taken, seconds=sum(one.seconds for one in tried), reused=all(one.reused for one in tried))
+
+
+def _search(recipe: Recipe, name: str, train: Callable[..., TrainedModel]) -> tuple[list[TrainedModel], TrainedModel]:
+    """Train every candidate: all of them, and the one with the best validation window."""
+    candidates, outcomes = recipe.candidates(), []
+    for place, (tried, candidate) in enumerate(candidates):
+        console.print(f"[dim]{name}: trying {_in_words(tried)} ({place + 1} of {len(candidates)})[/]")
+        outcomes.append(train(candidate, f"{name}.try-{place}", register=False))
+    values = [outcome.best_value for outcome in outcomes]
+    place = values.index(min(values))
+    tried, _ = candidates[place]
+    console.print(f"{name}: {_in_words(tried)} is the best of {len(candidates)} on the validation window")
+    return outcomes, outcomes[place]
+
+
+def _in_words(tried: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in tried.items())
+
+
+def _is_same_run(run: Path, other: Path) -> bool:
+    path = run / _RUN_FILE
+    return path.exists() and path.read_bytes() == (other / _RUN_FILE).read_bytes() and (run / _RESULT_FILE).exists()
+
+
+def _train_recipe(
+    project: Project, chosen: Recipe, name: str, *, starts: Mapping[str, str], register: bool, resume: bool
+) -> TrainedModel:
+    """Train a recipe that leaves nothing to choose."""
     kind = model_kind(project, chosen)
     run = project.hidden / "runs" / name
-    start = _train_start(project, chosen, starts or {}, resume=resume)
-    _prepare(run, _identity(chosen, kind, start), resume=resume)
+    start = _train_start(project, chosen, starts, resume=resume)
+    teacher = _train_teacher(project, chosen, resume=resume)
+    _prepare(run, _identity(chosen, kind, start, teacher), resume=resume)
     torch.manual_seed(seeding.derive_seed(chosen.training.seed, "weights"))
     model = kind.build(chosen)
     done = _finished(run)
     if done is None:
+        if teacher is not None:
+            _teach(project, kind, teacher)
         result, version = _train_in(run, kind, model, chosen, start, resume=resume), None
     else:
         result, version = done
@@ -111,7 +161,7 @@ def train_model(
         result=result,
         version=version if register else None,
         reused=done is not None,
-        seconds=result.seconds + (start.seconds if start is not None else 0.0),
+        seconds=result.seconds + sum(one.seconds for one in (start, teacher) if one is not None),
     )
 
 
@@ -132,16 +182,46 @@ def _train_start(project: Project, recipe: Recipe, starts: Mapping[str, str], *,
     start, seed = recipe.training.start_from, recipe.training.seed
     if start is None:
         return None
-    name = starts.get(start, f"{Path(start).stem}-start-{seed}")
+    aligned = isinstance(workspace_recipe(project, start).model, AlignedConfig)
+    share = 1.0 if aligned else recipe.training.share  # where no label is looked at, no label is missing
+    name = starts.get(start, f"{_stem(start, share)}-start-{seed}")
     return train_model(
         project,
         start,
         name=name,
-        overrides={"training": {"seed": seed}, "features": recipe.features.model_dump()},
+        overrides={"training": {"seed": seed, "share": share}, "features": recipe.features.model_dump()},
         register=False,
         resume=resume,
         starts=starts,
     )
+
+
+def _train_teacher(project: Project, recipe: Recipe, *, resume: bool) -> TrainedModel | None:
+    """The model whose probabilities the recipe learns from, trained unless it has been; None where it has no teacher.
+
+    Raises:
+        ConfigError: the teacher is no ranker.
+    """
+    teacher, seed, share = recipe.training.teacher, recipe.training.seed, recipe.training.share
+    if teacher is None:
+        return None
+    overrides = {"training": {"seed": seed, "share": share}}
+    if not isinstance(model_kind(project, workspace_recipe(project, teacher, overrides)), RankerKind):
+        raise ConfigError(f"training.teacher: '{teacher}' is no ranker; name a recipe that gives probabilities")
+    name = f"{_stem(teacher, share)}-teacher-{seed}"
+    return train_model(project, teacher, name=name, overrides=overrides, register=False, resume=resume)
+
+
+def _stem(recipe: str, share: float) -> str:
+    """What runs of a recipe that comes before another are called; those on a share of the window by that too."""
+    return Path(recipe).stem + ("" if share == 1 else f"-{share:g}")
+
+
+def _teach(project: Project, kind: ModelKind, teacher: TrainedModel) -> None:
+    """Let a ranker learn from what its teacher says of the training window."""
+    of_teacher = model_kind(project, teacher.recipe)
+    if isinstance(kind, RankerKind) and isinstance(of_teacher, RankerKind):
+        kind.teacher = of_teacher.teach(teacher.model)
 
 
 def trained_so_far(project: Project, recipe: str, name: str, overrides: Mapping[str, Any]) -> TrainedModel | None:
@@ -152,7 +232,7 @@ def trained_so_far(project: Project, recipe: str, name: str, overrides: Mapping[
     """
     chosen, run = workspace_recipe(project, recipe, overrides), project.hidden / "runs" / name
     kind = model_kind(project, chosen)
-    if not _is_of(run / _RUN_FILE, _identity(chosen, kind, None)):
+    if not _is_of(run / _RUN_FILE, _identity(chosen, kind)):
         return None
     done = _finished(run)
     outcome = done or _unfinished(run, chosen)
@@ -187,8 +267,10 @@ def workspace_recipe(project: Project, recipe: str, overrides: Mapping[str, Any]
     return load_recipe_by_name(settings.recipe, project.root, merge(settings.overrides, values))
 
 
-def _identity(recipe: Recipe, kind: ModelKind, start: TrainedModel | None) -> dict[str, Any]:
-    """What makes two runs the same: recipe, data, and the recipe that it starts from."""
+def _identity(
+    recipe: Recipe, kind: ModelKind, start: TrainedModel | None = None, teacher: TrainedModel | None = None
+) -> dict[str, Any]:
+    """What makes two runs the same: recipe, data, and the recipes that it starts from and learns from."""
     identity: dict[str, Any] = {"recipe": recipe.to_dict(), "data": kind.data.name}
     if kind.groups:
         identity["feature_groups"] = dict(kind.groups)
@@ -197,6 +279,8 @@ def _identity(recipe: Recipe, kind: ModelKind, start: TrainedModel | None) -> di
         start_data = json.loads((start.run / _RUN_FILE).read_text(encoding="utf-8"))["data"]
         if start_data != kind.data.name:
             identity["start data"] = start_data
+    if teacher is not None:
+        identity["teacher"] = json.loads((teacher.run / _RUN_FILE).read_text(encoding="utf-8"))
     return identity
 
 

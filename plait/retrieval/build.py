@@ -62,17 +62,19 @@ def build_retrieval(
 
 
 def _save_creatives(dataset: EncodedDataset, tables: Path, out: Path) -> None:
-    """Each item's creatives as jagged arrays of rows of the creative table."""
+    """Each item's creatives as jagged arrays of rows of the creative table, and each row's bid (NaN for none)."""
     items = len(dataset.tables.items)
+    bid_C = np.full(len(dataset.tables.creatives), np.nan)
     files = sorted((tables / TableName.CREATIVES).glob("part-*.parquet"))
     if files:
-        frame = pl.read_parquet(files, columns=[C.CREATIVE_ID, C.ITEM_ID])
+        frame = pl.read_parquet(files)
         item_R = dataset.tables.items.ids.encode(frame[C.ITEM_ID])
         creative_R = dataset.tables.creatives.ids.encode(frame[C.CREATIVE_ID])
+        bid_C[creative_R] = frame[C.BID].to_numpy() if C.BID in frame.columns else np.nan
         known = (item_R > 0) & (creative_R > 0)
         item_R, creative_R = item_R[known], creative_R[known]
     else:
         item_R, creative_R = np.empty(0, np.int32), np.empty(0, np.int32)
     order = np.lexsort((creative_R, item_R))
     offsets_V1 = np.concatenate([[0], np.cumsum(np.bincount(item_R, minlength=items))])
-    save_arrays(out, offsets=offsets_V1.astype(np.int64), rows=creative_R[order].astype(np.int64))
+    save_arrays(out, offsets=offsets_V1.astype(np.int64), rows=creative_R[order].astype(np.int64), bids=bid_C)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Identifier = int | str
 
+_ROW = ("item_id", "creative_id", "score", "probabilities", "source", "price")
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -55,6 +57,8 @@ class Answer:
     """By source, and `ranked`."""
     known_user: bool
     history: int
+    prices: Sequence[float] | None = None
+    """What each ad pays for a conversion; None where no auction was held."""
     record: Scored | None = None
     """What the request log keeps; None where nothing was ranked or nothing is logged."""
 
@@ -64,9 +68,6 @@ class Answer:
             probabilities: list[dict[str, float] | None] = [None] * len(self.items)
         else:
             probabilities = [dict(zip(objectives, row, strict=True)) for row in self.probabilities_KT.tolist()]
-        return [
-            {"item_id": item, "creative_id": creative, "score": score, "probabilities": chances, "source": source}
-            for item, creative, score, chances, source in zip(
-                self.items, self.creatives, self.scores, probabilities, self.sources, strict=True
-            )
-        ]
+        prices: Sequence[float | None] = [None] * len(self.items) if self.prices is None else self.prices
+        columns = (self.items, self.creatives, self.scores, probabilities, self.sources, prices)
+        return [dict(zip(_ROW, row, strict=True)) for row in zip(*columns, strict=True)]

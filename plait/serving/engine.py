@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,6 +16,7 @@ from plait.features.preference import Shown
 from plait.retrieval.creatives import ItemCreatives
 from plait.retrieval.merge import Candidates, merge
 from plait.retrieval.protocol import RetrievalQuery, Retrieved, Source, recency_weights
+from plait.serving.ad_auction import AdAuction
 from plait.serving.answer import Answer, Identifier, Query, Scored
 from plait.serving.deadline import Cost, Deadline, Shares
 from plait.serving.histories import Histories
@@ -44,6 +45,8 @@ class EngineSettings:
     shares: Shares = field(default_factory=Shares)
     source_shares: dict[str, float] = field(default_factory=lambda: {"popular": 1.0, "item_to_item": 2.0})
     """How often each source takes its turn; 1 where not named."""
+    auctions: Mapping[str, AdAuction] = field(default_factory=dict)
+    """How scenarios that sell their places do it; all others order by value."""
     log: bool = False
     """Keep what the request log needs."""
 
@@ -72,6 +75,14 @@ class _Asked:
     shown: Shown
     """What the user was shown before, where the model reads preferences."""
     weights_T: NDArray[np.float64]
+    auction: AdAuction | None
+    """Orders the candidates instead of the weights."""
+
+    def scores(self, probabilities_RT: NDArray[np.float32], creatives_R: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What rows are ordered by."""
+        if self.auction is not None:
+            return self.auction.ecpm(probabilities_RT, creatives_R)
+        return np.asarray(probabilities_RT @ self.weights_T)
 
 
 @dataclass(slots=True)
@@ -153,7 +164,13 @@ class RankingEngine:
             return self._unranked(query, asked, candidates)
         scored = len(ranked.items_R)
         with deadline.stage("creative"):
-            chosen_K, score_R = self._choose(ranked, asked, query.k, deadline)
+            chosen_K, score_R = self._choose(ranked, asked, query.k + (asked.auction is not None), deadline)
+        prices = None
+        if asked.auction is not None:
+            with deadline.stage("auction"):
+                probabilities_KT, creatives_K = ranked.probabilities_RT[chosen_K], ranked.creatives_R[chosen_K]
+                winner_K, prices = asked.auction.hold(probabilities_KT, creatives_K, query.k)
+                chosen_K = chosen_K[winner_K]
         return Answer(
             items=self._item_ids(ranked.items_R[chosen_K]),
             creatives=self._creative_ids(ranked.creatives_R[chosen_K]),
@@ -163,6 +180,7 @@ class RankingEngine:
             candidates={**candidates.counts, "ranked": scored},
             known_user=asked.user_row > 0,
             history=len(asked.history),
+            prices=prices,
             record=self._record(ranked, asked) if self._settings.log else None,
         )
 
@@ -203,6 +221,7 @@ class RankingEngine:
             weights_T = self._settings.values_T
         else:
             weights_T = np.array([float(name == query.objective) for name in self.objectives])
+        auction = self._settings.auctions.get(query.scenario) if query.objective is None else None
         window = self._scorer.window(len(history))
         return _Asked(
             user_row,
@@ -211,6 +230,7 @@ class RankingEngine:
             self._online.encode_context(query.scenario, query.time_ms, context),
             self._histories.shown(query.user_id, user_row, states, query.time_ms),
             weights_T,
+            auction,
         )
 
     def _retrieve(self, query: Query, asked: _Asked, deadline: Deadline) -> Candidates:
@@ -299,7 +319,7 @@ class RankingEngine:
         self, ranked: _Ranked, asked: _Asked, k: int, deadline: Deadline
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The k best rows with each item in its best creative, best first, and the score of every row."""
-        score_R = ranked.probabilities_RT @ asked.weights_T
+        score_R = asked.scores(ranked.probabilities_RT, ranked.creatives_R)
         best_K = np.argsort(-score_R, kind="stable")[:k]
         place_R, creative_R = self._catalogue.creatives.others(ranked.items_R[best_K], _MOST_CREATIVES)
         if not len(place_R):
@@ -318,7 +338,7 @@ class RankingEngine:
             return best_K, score_R
         self._further_cost.observe(len(place_R), (time.perf_counter() - before) * 1e3)
         _append(ranked, ranked.items_R[best_K[place_R]], creative_R, more_RT, further)
-        score_R = np.concatenate([score_R, more_RT @ asked.weights_T])
+        score_R = np.concatenate([score_R, asked.scores(more_RT, creative_R)])
         row_C = np.concatenate([best_K, np.arange(len(score_R) - len(place_R), len(score_R))])
         item_C = np.concatenate([np.arange(len(best_K)), place_R])
         order = np.argsort(-score_R[row_C], kind="stable")

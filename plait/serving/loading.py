@@ -1,6 +1,6 @@
 """From a registered model and the data it was trained on to an engine that answers requests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from plait.retrieval.protocol import Source
 from plait.retrieval.storage import load_arrays
 from plait.retrieval.vector_index import TextNeighbours
 from plait.retrieval.window import item_rows_of_codes, objective_values, unwanted_actions, unwanted_codes
+from plait.serving.ad_auction import AdAuction
 from plait.serving.engine import Catalogue, EngineSettings, RankingEngine
 from plait.serving.histories import Histories
 from plait.serving.scoring import TorchScorer, item_vectors
@@ -69,7 +70,9 @@ def load_engine(
         sources=_sources(model, online, data.retrieval),
         catalogue=_catalogue(dataset, data.retrieval, workspace),
         histories=Histories(dataset, load_arrays(data.retrieval / "events", "available")["available"], online),
-        settings=EngineSettings(_values(dataset, workspace), candidates, log=log),
+        settings=EngineSettings(
+            _values(dataset, workspace), candidates, auctions=_auctions(data.retrieval, workspace), log=log
+        ),
     )
 
 
@@ -89,6 +92,15 @@ def _catalogue(dataset: EncodedDataset, folder: Path, workspace: Workspace) -> C
         item_rows_of_codes(dataset),
         unwanted_codes(dataset, unwanted_actions(workspace)),
     )
+
+
+def _auctions(folder: Path, workspace: Workspace) -> Mapping[str, AdAuction]:
+    """One auction for all scenarios of the kind `ads`, where the workspace says what a bid pays for."""
+    if workspace.ads.objective is None:
+        return {}
+    bid_C = load_arrays(folder / "creatives", "bids")["bids"]
+    auction = AdAuction(workspace.ads, workspace.objective_names().index(workspace.ads.objective), bid_C)
+    return {scenario.name: auction for scenario in workspace.scenarios if scenario.kind == "ads"}
 
 
 def _values(dataset: EncodedDataset, workspace: Workspace) -> NDArray[np.float64]:

@@ -126,6 +126,8 @@ class Recommended(BaseModel):
     probabilities: dict[str, float] | None
     """Per objective; null where ranking fell back on retrieval."""
     source: str
+    price: float | None
+    """What the ad pays for a conversion; null where no auction was held."""
 
 
 class DroppedPart(BaseModel):
@@ -172,6 +174,7 @@ class RecommendResponse(BaseModel):
                             "score": 0.42,
                             "probabilities": {"click": 0.2, "install": 0.01},
                             "source": "item_to_item",
+                            "price": None,
                         }
                     ],
                     "candidates": {"popular": 100, "item_to_item": 250, "embedding": 150, "ranked": 500},

@@ -53,12 +53,8 @@ def _lengths(sessions: Sessions, organic: Organic) -> Ints:
 
 def _sorted_requests(requests: Requests) -> Requests:
     """In order of user and time."""
-    return _take(requests, np.lexsort((requests.time, requests.user)))
+    return requests.take(np.lexsort((requests.time, requests.user)))
 
 
 def _before(requests: Requests, end: int) -> Requests:
-    return _take(requests, np.flatnonzero(requests.time < end))
-
-
-def _take(requests: Requests, rows: NDArray[np.intp]) -> Requests:
-    return Requests(*(getattr(requests, name)[rows] for name in Requests.__dataclass_fields__))
+    return requests.take(np.flatnonzero(requests.time < end))

@@ -41,13 +41,18 @@ def chunk_files(folder: Path, chunk: int) -> dict[str, Path]:
     }
 
 
+def first_id(number: int) -> int:
+    """The id of the first exposure of chunk `number`, and of its first request; the others follow one by one."""
+    return number * _MOST_PER_CHUNK + 1
+
+
 def write_chunk(world: World, truth: Truth, folder: Path, number: int) -> None:
     """Simulate chunk `number` and write its files, unless they are all there."""
     files = chunk_files(folder, number)
     if all(path.exists() for path in files.values()):
         return
     chunk = simulate_chunk(world, truth, number)
-    first = number * _MOST_PER_CHUNK + 1
+    first = first_id(number)
     write_parquet(files["users"], {C.USER_ID: chunk.users.index + FIRST_USER, **chunk.users.profile})
     write_parquet(files["truth_users"], _latents(chunk.users))
     write_parquet(files["truth_exposures"], _truth_columns(first, chunk.exposed, chunk.conditional))

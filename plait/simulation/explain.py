@@ -8,15 +8,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from plait.data.artifacts import write_atomically
-from plait.errors import DataError
 from plait.schema import Columns as C
+from plait.simulation.generate import open_world
 from plait.simulation.objectives import OBJECTIVES
 from plait.simulation.outcomes import Truth, calibrate
 from plait.simulation.parts import PARTS
 from plait.simulation.scenarios import load_scenarios
-from plait.simulation.sizes import Size
-from plait.simulation.strengths import Strengths
-from plait.simulation.world import World, make_world
 
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("scenario", ()),
@@ -42,7 +39,7 @@ def explain(folder: Path) -> str:
     Raises:
         DataError: the folder holds no simulated world.
     """
-    world = _open(folder)
+    world = open_world(folder)
     exposures = pl.read_parquet(folder / "exposures" / "*.parquet", columns=[C.EXPOSURE_ID, C.USER_ID, C.SCENARIO])
     frame = exposures.join(pl.read_parquet(folder / "truth" / "exposures" / "*.parquet"), on=C.EXPOSURE_ID)
     activity = pl.read_parquet(folder / "truth" / "users" / "*.parquet", columns=[C.USER_ID, "activity"])
@@ -66,14 +63,6 @@ def rank_auc(labels: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
     if not positives or not negatives:
         return float("nan")
     return float((ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * negatives))
-
-
-def _open(folder: Path) -> World:
-    path = folder / "truth" / "world.json"
-    if not path.exists():
-        raise DataError(f"{path}: no simulated world here; `plait simulate` writes one")
-    made = json.loads(path.read_text(encoding="utf-8"))
-    return make_world(Size(**made["size"]), made["seed"], Strengths(**made["strengths"]))
 
 
 def _steps(truth: Truth, folder: Path, frame: pl.DataFrame, name: str) -> dict[str, float]:

@@ -70,6 +70,19 @@ def simulate(
     write_atomically(out / WORKSPACE_FILE, workspace_text(world, name))
 
 
+def open_world(folder: Path) -> World:
+    """The world that `simulate` wrote into `folder`.
+
+    Raises:
+        DataError: the folder holds no simulated world.
+    """
+    path = folder / "truth" / WORLD_FILE
+    if not path.exists():
+        raise DataError(f"{path}: no simulated world here; `plait simulate` writes one")
+    made = json.loads(path.read_text(encoding="utf-8"))
+    return make_world(Size(**made["size"]), made["seed"], Strengths(**made["strengths"]))
+
+
 def _claim(out: Path, content: dict[str, Any]) -> None:
     """Note what the folder is made from.
 

@@ -34,6 +34,10 @@ class Requests:
     random: NDArray[np.bool_]
     """Part of the random slice."""
 
+    def take(self, rows: NDArray[np.intp]) -> "Requests":
+        """Some of them."""
+        return Requests(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
 
 @dataclass(frozen=True, slots=True)
 class Slates:
@@ -84,10 +88,20 @@ def make_requests(
     )
 
 
-def make_slates(world: World, users: Users, requests: Requests, rng: np.random.Generator) -> Slates:
-    """The items shown, drawn position by position without repetition, and one of their creatives each."""
+def make_slates(
+    world: World, users: Users, requests: Requests, rng: np.random.Generator, *, slate: int | None = None
+) -> Slates:
+    """The items shown, drawn position by position without repetition, and one of their creatives each.
+
+    Args:
+        world: the world.
+        users: the chunk's users.
+        requests: who asks, and where.
+        rng: random numbers.
+        slate: items per request; None for as many as the scenario shows.
+    """
     scenarios = load_scenarios()
-    sizes = np.array([scenario.slate for scenario in scenarios])[requests.scenario]
+    sizes = np.array([slate or scenario.slate for scenario in scenarios])[requests.scenario]
     width = int(sizes.max(initial=1))
     item = np.full((len(sizes), width), -1, dtype=np.int64)
     chance = np.zeros((len(sizes), width))

@@ -44,6 +44,7 @@ def small_spec(*, items: int = 30, objectives: int = 3, scenarios: int = 2) -> F
             MultiField("styles", "creative", "list", 4, 2),
             MultiField("query", "context", "text", 12, 5),
         ),
+        parents=tuple(range(-1, objectives - 1)),
     )
 
 

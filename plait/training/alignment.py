@@ -15,7 +15,7 @@ from plait.models.ranker import StartsFromRates
 from plait.nn.alignment import Similarities, alignment_loss, similarities
 from plait.schema import Split
 from plait.training.config import TrainingConfig
-from plait.training.data import Loader, TrainingData
+from plait.training.data import Loader, TrainingData, training_rows
 from plait.training.gradient_cache import cached_loss
 from plait.training.predict import as_ranker
 from plait.training.ranking import base_logits
@@ -67,13 +67,14 @@ class AlignmentTask:
             as_ranker(model.ranker),
             batch_size=config.batch_size,
             batch_events=config.batch_events,
+            rows_B=training_rows(dataset, config.share, config.seed),
         )
         self.steps_per_epoch = len(self._loader.shuffled(config.seed, 0))
 
     def prepare(self) -> None:
         """Let the ranker begin at the objectives' rates: that is where fine-tuning finds it."""
         if isinstance(self.model.ranker, StartsFromRates):
-            self.model.ranker.start_from(base_logits(self._dataset))
+            self.model.ranker.start_from(base_logits(self._dataset, self._config))
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[AlignmentBatch, int]]:
         """Shuffled batches."""

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from plait.config import Settings
 from plait.data.item_sequences import Protocol
+from plait.training.delayed import DelayedFeedback
 
 
 class NextItemTraining(Settings):
@@ -44,8 +45,11 @@ class TrainingConfig(Settings):
     """A recipe that is trained first with the same seed; weights that both models have are taken from it."""
     freeze_start: bool = True
     """Weights taken from there stay as they are; False to go on training them."""
+    share: float = Field(1.0, gt=0, le=1)
+    """Share of the training window's exposures whose labels are used, drawn by seed: how many does a model need? A
+    recipe that this one starts from has the same share, but all of the window where it looks at no label."""
     epochs: int = Field(3, ge=1)
-    """Passes over the training window, at most."""
+    """Passes over these, at most."""
     batch_size: int = Field(1024, ge=1)
     """Exposures a step; in the user layout, at most. Next-item models: users a step."""
     batch_events: int = Field(16_384, ge=1)
@@ -63,10 +67,24 @@ class TrainingConfig(Settings):
     """Over this many steps the learning rates grow from zero."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """How the learning rates fall over all epochs after the warm-up, to zero if they fall."""
+    teacher: str | None = None
+    """A recipe that is trained first with the same seed and whose probabilities this one learns from too."""
+    teacher_weight: float = Field(0.5, ge=0, le=1)
+    """w: rankers with a teacher learn `(1 - w) label + w probability`."""
     clip_norm: float = Field(10.0, gt=0)
     """The largest gradient norm of everything but embedding tables."""
+    delayed_feedback: DelayedFeedback = "waiting"
+    """Rankers, labels that are not mature at the end of training: `waiting` leaves them out, `naive` takes them as they
+    stand, `dfm` takes them with the share of positives that is known after as long as each has had."""
     objective_weights: dict[str, float] = {}
     """Weights of the objectives in the loss; 1 where none is given."""
+    objectives: list[str] = []
+    """The objectives that are learned and judged by; all where none is named."""
+    positive_weights: dict[str, float] = {}
+    """Weights of an objective's positives in the loss; logits stay those of the true chances."""
+    balancing: Literal["none", "uncertainty", "pcgrad"] = "none"
+    """How the objectives' losses become one: their mean; that of their logarithms (uncertainty weighting); or the mean
+    with gradients that do not go against each other (PCGrad: a backward pass per objective)."""
     metric: Literal["logloss", "auc", "hr@10", "ndcg@10", "alignment"] = "logloss"
     """What the validation window judges by: the mean over objectives of one of the first two; next-item models: one of
     the next two; alignment: how often rows and texts find each other."""
@@ -75,6 +93,12 @@ class TrainingConfig(Settings):
     """Only every so many epochs (and the last) are evaluated."""
     patience: int = Field(2, ge=1)
     """Training stops after this many evaluations without a better one; the best weights are kept."""
+    users_share: float = Field(1.0, gt=0, le=1)
+    """About what share of the training exposures (those of whole users, drawn by seed) is trained on: for comparisons
+    of many models."""
+    conflict_batches: int = Field(0, ge=0)
+    """At every evaluation: how many training batches are asked whether the objectives' gradients go against each other
+    (a backward pass per objective and batch)."""
     validation_exposures: int = Field(200_000, ge=1)
     """About how many exposures of the validation window (those of whole users, drawn by seed) are used."""
     next_item: NextItemTraining = NextItemTraining()

@@ -60,6 +60,7 @@ class Loader:
         batch_events: in the user layout, the most events a batch holds, padding included.
         layout: None for the one that the model likes.
         users_U: only exposures of these users; None for all.
+        rows_B: only these exposures, ascending; None for all.
     """
 
     def __init__(
@@ -72,13 +73,14 @@ class Loader:
         batch_events: int,
         layout: Layout | None = None,
         users_U: NDArray[np.int64] | None = None,
+        rows_B: NDArray[np.int64] | None = None,
     ) -> None:
         self._dataset = dataset
         self._layout = layout or model.layout
         self._model = model
         self._batch_size = batch_size
         self._batch_events = batch_events
-        self._rows_B = dataset.rows(split)
+        self._rows_B = dataset.rows(split) if rows_B is None else rows_B
         if users_U is not None:
             self._rows_B = self._rows_B[np.isin(dataset.user_rows(self._rows_B), users_U)]
         if self._layout == "user":
@@ -173,6 +175,15 @@ class Loader:
                 batch, exposures, longest = [], int(self._exposures_C[place]), int(self._events_C[place])
             batch.append(place)
         return [*plan, np.array(batch)] if batch else plan
+
+
+def training_rows(dataset: TrainingData, share: float, seed: int) -> NDArray[np.int64]:
+    """Rows of the training window: all, or a share of them that is drawn by seed."""
+    rows_B = dataset.rows(Split.TRAIN)
+    if share == 1:
+        return rows_B
+    count = max(1, round(share * len(rows_B)))
+    return np.sort(seeding.generator(seed, "training share").permutation(rows_B)[:count])
 
 
 def draw_users(dataset: TrainingData, split: Split, exposures: int, seed: int) -> NDArray[np.int64] | None:

@@ -1,7 +1,8 @@
 """Rankers as a task: logits per exposure and objective, judged by the validation window."""
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -9,26 +10,39 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plait.errors import TrainingError
+from plait.config import nearest
+from plait.errors import ConfigError, TrainingError
 from plait.models.batch import Batch
+from plait.models.expert_head import ExpertHead
 from plait.models.ranker import OnePass, StartsFromRates
+from plait.nn.feature_inputs import FeatureInputs
 from plait.schema import Split
-from plait.telemetry import progress
+from plait.telemetry import console, progress
 from plait.training.checkpoint import save_tensors
 from plait.training.config import TrainingConfig
-from plait.training.data import Loader, TrainingData
+from plait.training.conflict import conflicts, cosines, objective_gradients, shared_weights, surgery
+from plait.training.data import Loader, TrainingData, draw_users, training_rows
+from plait.training.delayed import KnownShares, delayed_losses
 from plait.training.log import RunLog
 from plait.training.loop import BEST_FILE, CurvePoint, TrainingResult, torch_switches, train_task
-from plait.training.objective import masked_loss
+from plait.training.objective import ObjectiveLosses, combined, objective_losses
 from plait.training.predict import as_ranker, predict
+from plait.training.routing import RoutingWatch, alarms
 from plait.training.validation import validation_metrics
+from plait.training.warm_start import set_training_mode
 
 _RATE_SAMPLE = 100_000
 """Exposures that the objectives' rates are taken from, about."""
 
 
 def train(
-    dataset: TrainingData, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool = True
+    dataset: TrainingData,
+    model: nn.Module,
+    config: TrainingConfig,
+    run: Path,
+    *,
+    resume: bool = True,
+    shares: KnownShares | None = None,
 ) -> TrainingResult:
     """Train a ranker and leave the best weights in it; see `train_task`.
 
@@ -38,13 +52,14 @@ def train(
         config: how to train.
         run: folder of this run: log, checkpoints, best weights.
         resume: go on from the checkpoint in `run`, if there is one.
+        shares: how much of each exposure's feedback is in; None to wait for maturity.
 
     Raises:
         TrainingError: the training window is empty, the loss is not a number, or the run was interrupted (after a
             checkpoint).
     """
     if not isinstance(model, OnePass):
-        return train_task(RankingTask(dataset, model, config), config, run, resume=resume)
+        return train_task(RankingTask(dataset, model, config, shares), config, run, resume=resume)
     run.mkdir(parents=True, exist_ok=True)
     with torch_switches(config):
         return _count(dataset, model, model, config, run)
@@ -57,24 +72,29 @@ class RankingTask:
         dataset: encoded samples.
         model: a ranker.
         config: how to train.
+        shares: how much of each exposure's feedback is in; None to wait for maturity.
 
     Raises:
         TrainingError: the training window is empty.
     """
 
-    def __init__(self, dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> None:
+    def __init__(
+        self, dataset: TrainingData, model: nn.Module, config: TrainingConfig, shares: KnownShares | None = None
+    ) -> None:
         self.model = model
+        self._shares = shares
         self._dataset, self._config = dataset, config
         self._ranker = as_ranker(model)
         self._loader = _loader(dataset, model, config)
-        weights = [config.objective_weights.get(name, 1.0) for name in dataset.spec.objectives]
-        self._weight_T = torch.tensor(weights)
+        self._weight_T, self._positive_T = objective_weights(config, dataset.spec.objectives)
+        self._watch, self._alarmed = RoutingWatch(model), list[str]()
+        self._balance = balance_weight(model)
         self.steps_per_epoch = len(self._loader.shuffled(config.seed, 0))
 
     def prepare(self) -> None:
         """Begin at the objectives' rates, where the model can."""
         if isinstance(self.model, StartsFromRates):
-            self.model.start_from(base_logits(self._dataset))
+            self.model.start_from(base_logits(self._dataset, self._config))
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[Batch, int]]:
         """Shuffled batches, made ahead in a thread."""
@@ -83,22 +103,95 @@ class RankingTask:
             yield Batch.from_features(features), len(rows_B)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Cross-entropy over mature labels."""
-        logits_BT = self._ranker(batch)
+        """Cross-entropy over mature labels, and what keeps sparse gates in balance."""
+        logits_BT, balancing = self._ranker(batch), self._config.balancing
         with torch.autocast("cpu", enabled=False):
-            return masked_loss(logits_BT.float(), batch.labels_BT, batch.mask_BT, self._weight_T)
+            losses = self._losses(logits_BT.float(), batch)
+            loss = combined(losses, self._weight_T, balancing)
+            if balancing == "pcgrad":
+                loss = loss + surgery(losses, self._weight_T, shared_weights(self.model))
+            balance = self._watch.balance()
+            loss = loss if balance is None else loss + self._balance * balance
+            return loss + gate_price(self.model)
+
+    def _losses(self, logits_BT: Tensor, batch: Batch) -> ObjectiveLosses:
+        """Of mature labels, or of all as they stand."""
+        if self._shares is None:
+            return objective_losses(logits_BT, batch.labels_BT, batch.mask_BT, self._positive_T)
+        return delayed_losses(logits_BT, batch.labels_BT, self._shares.at(batch.time_B))
 
     def validate(self) -> dict[str, float]:
-        """Log-loss and AUC on the validation window."""
-        return validate(self._dataset, self.model, self._config)
+        """Log-loss and AUC on the validation window, how experts were used there, and whether gradients conflict."""
+        with self._watch.watching():
+            metrics = validate(self._dataset, self.model, self._config)
+        numbers, words = alarms(self._watch.loads())
+        if self._config.conflict_batches:
+            found, said = conflicts(self._cosines(), self._dataset.spec.objectives)
+            numbers, words = numbers | found, words + said
+        if words and words != self._alarmed:
+            console.print(f"[yellow]{'; '.join(words)}[/]")
+        self._alarmed = words
+        return metrics | numbers
+
+    def _cosines(self) -> Tensor:
+        """Between the gradients of the objectives, over the first batches of the training window's order."""
+        plan = self._loader.shuffled(self._config.seed, 0)[: self._config.conflict_batches]
+        weights = shared_weights(self.model)
+        was_training = self.model.training
+        self.model.eval()
+        found = []
+        for features, _ in self._loader.batches(plan):
+            batch = Batch.from_features(features)
+            losses = self._losses(self._ranker(batch), batch)
+            found.append(cosines(objective_gradients(losses.mean_T, weights)))
+        if was_training:
+            set_training_mode(self.model)
+        return torch.stack(found).nanmean(0)
 
 
-def base_logits(dataset: TrainingData) -> Tensor:
-    """Log-odds of each objective among the mature labels of the training window, `[T]` (of a sample, where it is long).
+def objective_weights(config: TrainingConfig, objectives: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+    """Weights `[T]` of the objectives in the loss, and of their positives (None where all are 1).
+
+    Raises:
+        ConfigError: a setting names an objective that there is not, or does not go with another.
+    """
+    settings = {
+        "objectives": config.objectives,
+        "objective_weights": config.objective_weights,
+        "positive_weights": config.positive_weights,
+    }
+    for setting, names in settings.items():
+        for name in names:
+            if name not in objectives:
+                raise ConfigError(f"[training] {setting}: no objective '{name}'{nearest(name, list(objectives))}")
+    if config.positive_weights and config.delayed_feedback != "waiting":
+        raise ConfigError(
+            f"[training] positive_weights: found delayed_feedback = '{config.delayed_feedback}', which has no "
+            "place for them; leave one of the two out"
+        )
+    learned = config.objectives or objectives
+    weights = [config.objective_weights.get(name, 1.0) * (name in learned) for name in objectives]
+    positives = [config.positive_weights.get(name, 1.0) for name in objectives]
+    return torch.tensor(weights), torch.tensor(positives) if config.positive_weights else None
+
+
+def balance_weight(model: nn.Module) -> float:
+    """Weight of the balance loss of the model's experts; 0 without any."""
+    return max((part.config.balance for part in model.modules() if isinstance(part, ExpertHead)), default=0.0)
+
+
+def gate_price(model: nn.Module) -> Tensor:
+    """What the open gates of the model's features cost; 0 without any."""
+    weights = [part.gate_weight * part.price() for part in model.modules() if isinstance(part, FeatureInputs)]
+    return torch.stack(weights).sum() if weights else torch.zeros(())
+
+
+def base_logits(dataset: TrainingData, config: TrainingConfig) -> Tensor:
+    """Log-odds of each objective among the mature labels that are trained on, `[T]` (of a sample, where they are many).
 
     One positive and one negative are added, so that an objective without either has log-odds too.
     """
-    rows_B = dataset.rows(Split.TRAIN)
+    rows_B = training_rows(dataset, config.share, config.seed)
     sample = dataset.impression_batch(rows_B[:: max(1, len(rows_B) // _RATE_SAMPLE)], 0)
     positive_T = (sample.labels_BT * sample.mask_BT).sum(0, dtype=np.float64) + 1.0
     negative_T = sample.mask_BT.sum(0) + 2.0 - positive_T
@@ -117,7 +210,7 @@ def validate(dataset: TrainingData, model: nn.Module, config: TrainingConfig) ->
         seed=config.seed,
         label="validate",
     )
-    return validation_metrics(predictions)
+    return validation_metrics(predictions, objective_weights(config, dataset.spec.objectives)[0].numpy() > 0)
 
 
 def _count(
@@ -141,7 +234,16 @@ def _count(
 
 def _loader(dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> Loader:
     ranker = as_ranker(model)
-    loader = Loader(dataset, Split.TRAIN, ranker, batch_size=config.batch_size, batch_events=config.batch_events)
+    wanted = math.ceil(config.users_share * len(dataset.rows(Split.TRAIN)))
+    loader = Loader(
+        dataset,
+        Split.TRAIN,
+        ranker,
+        batch_size=config.batch_size,
+        batch_events=config.batch_events,
+        users_U=draw_users(dataset, Split.TRAIN, wanted, config.seed),
+        rows_B=training_rows(dataset, config.share, config.seed),
+    )
     if len(loader) == 0:
         raise TrainingError(
             "the training window holds no exposures; look at [split] in plait.toml and at `plait check`"

@@ -1,12 +1,15 @@
 """`plait embed` on a tiny simulated market with a fake encoder: what is encoded, when, and for whom."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from plait.errors import ArtifactError, DataError
 from plait.pipelines import embed
-from plait.pipelines.embed import TextDesk, build_embeddings, item_vectors, user_vectors
+from plait.pipelines.check import checked_tables
+from plait.pipelines.embed import TextDesk, build_embeddings, creative_text, item_text, item_vectors, user_vectors
 from plait.pipelines.project import open_project
 from plait.pipelines.samples import built_samples
 from plait.pipelines.simulate import simulate_world
@@ -57,6 +60,30 @@ def test_training_snapshots_are_what_training_exposures_see(project, encoder):
         if len(own_R):
             seen.add(int(own_R[users.time_R[own_R].argmax()]))
     assert set(np.flatnonzero(users.training_R).tolist()) == seen
+
+
+def test_texts_of_items_and_creatives(project):
+    tables = checked_tables(project)
+    creative, item = pl.read_parquet(tables / "creatives" / "*.parquet").select("creative_id", "item_id").row(0)
+    shown = item_text(project, str(item))
+    assert shown.split("，")[0] in creative_text(project, str(creative))
+    for text, kind in ((item_text, "item"), (creative_text, "creative")):
+        with pytest.raises(DataError, match=f"no {kind} 'nothing'"):
+            text(project, "nothing")
+
+
+def test_vectors_of_some_users_only(project, encoder):
+    """Three of forty, and only what samples see of them."""
+    embedding = project.workspace.embedding.model_copy(update={"users": 3})
+    some = replace(project, workspace=project.workspace.model_copy(update={"embedding": embedding}))
+    with embed.passing_embeddings(project):
+        made = build_embeddings(some, items=False)
+        assert made.items is None
+        _, users = user_vectors(some)
+    everyone = user_vectors(project)[1]
+    assert len(np.unique(users.user_R)) == 3
+    whole = set(zip(everyone.user_R.tolist(), everyone.time_R.tolist(), strict=True))
+    assert set(zip(users.user_R.tolist(), users.time_R.tolist(), strict=True)) <= whole
 
 
 def test_unknown_user(project):

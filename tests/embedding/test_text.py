@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from plait.config import EmbeddingSettings
-from plait.embedding.catalogue import Catalogue
+from plait.embedding.catalogue import Catalogue, understood
 from plait.embedding.events import TextEvents
 from plait.embedding.templates import (
     ActionList,
@@ -16,6 +16,8 @@ from plait.embedding.templates import (
 )
 from plait.embedding.user_text import UserTexts
 from plait.errors import ConfigError
+from plait.schema import CreativeProfile
+from plait.schema.creative_words import Color
 
 DAY = 86_400_000
 APPS = [
@@ -89,6 +91,15 @@ def test_items_and_creatives():
     assert EN.item(ItemWords("Run")) == "Run."
     creative = CreativeWords(ItemWords("Run", ("Games",)), "Play now", {"tone": "warm", "person": "none"})
     assert EN.creative(creative) == "Advertisement for Run, category Games. Text: Play now. tone: warm; person: none."
+    profile = CreativeProfile(
+        creative_id=1, label=("Games", "Puzzle"), person=False, color=Color.RED, text_key_words=("win", "play")
+    )
+    in_english = {"about": "Games - Puzzle", "person": "no", "key words": "win, play", "colour": "red"}
+    assert understood(profile, "en") == in_english
+    assert list(understood(profile, "zh").items())[1:] == [("人物", "无"), ("关键词", "win、play"), ("主色", "红色")]
+    assert EN.creative(CreativeWords(ItemWords("Run"), "", in_english)) == (
+        "Advertisement for Run. about: Games - Puzzle; person: no; key words: win, play; colour: red."
+    )
     assert ZH.creative(CreativeWords(APPS[2], "每天", {"色温": "暖"})) == "日历的广告素材。文案：每天。色温：暖。"
 
 

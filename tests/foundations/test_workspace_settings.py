@@ -60,6 +60,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "min_value": 0.5,
         "value": 2.0,
     },
+    "AdsSettings": {"objective": "pay", "pricing": "vcg", "reserve": 2.5, "attention": [1.0, 0.6]},
     "ActionSettings": {"value_edges": [1.0, 2.0]},
     "ContentSettings": {
         "max_file_mb": 50.0,

@@ -47,6 +47,18 @@ def test_1m_without_users_whose_times_were_filled_in(importing, table, ml1m, tmp
         importing("movielens-1m", ml1m, replace=True, exact_times=str(flags))
 
 
+def test_1m_of_some_users_only(importing, table, ml1m):
+    """The same one of the two every time, with all of that user's ratings."""
+    reports = [importing("movielens-1m", ml1m, replace=True, users=1) for _ in range(2)]
+    people, exposures = (table(reports[-1], name) for name in ("users", "exposures"))
+    assert len(people) == 1
+    assert exposures["user_id"].unique().to_list() == people["user_id"].to_list()
+    everything = table(importing("movielens-1m", ml1m, replace=True), "exposures")
+    assert len(exposures) == (everything["user_id"] == people["user_id"][0]).sum()
+    with pytest.raises(DataError, match="option users"):
+        importing("movielens-1m", ml1m, replace=True, users=10_000)
+
+
 def test_1m_films_and_people(importing, table, ml1m):
     report = importing("movielens-1m", ml1m)
 

@@ -2,15 +2,20 @@
 
 import pytest
 import torch
-from test_split import ranker, request, whole_user
+from test_split import CONFIG, WITH_EXPERTS, ranker, request, whole_user
 
 from plait.models.head_graph import HeadGraph, HeadInputs, exported
 
 
+@pytest.fixture(params=[CONFIG, WITH_EXPERTS], ids=["mlp", "experts"])
+def config(request):
+    return request.param
+
+
 @pytest.fixture
-def case():
+def case(config):
     """A head as a graph; for 12 and for 5 candidates of one request its inputs and the whole model's logits."""
-    model, features = ranker(), whole_user(30)
+    model, features = ranker(config), whole_user(30)
     tower, head = model.split()
     steps = tower.steps()
     batch, events = request(features, 29)

@@ -29,6 +29,15 @@ SIZES = {
         "memory": {"events": 16, "channels": 2},
     },
 }
+SIZES["dnn with experts"] = SIZES["dnn"] | {
+    "family": "dnn",
+    "experts": {"hidden": [8], "own": 1, "routing": "topk", "top_k": 2, "scenario": "star"},
+}
+SIZES["hstu with experts"] = SIZES["hstu"] | {
+    "family": "hstu",
+    "entire_space": True,
+    "experts": {"hidden": [8], "routing": "softmax", "scenario": "pepnet", "normalise": True},
+}
 
 
 def ranker(family: str, **sizes) -> torch.nn.Module:

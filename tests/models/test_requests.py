@@ -51,7 +51,18 @@ def part(features: FeatureBatch, rows_B: slice) -> FeatureBatch:
 
 @pytest.mark.parametrize("family", ["dnn", "hstu"])
 @pytest.mark.parametrize("max_history", [0, 3, 40])
-@pytest.mark.parametrize("sizes", [{"cross_rank": 4}, {"cross_rank": None}, {"cross_layers": 0}, {"cross_layers": 3}])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"cross_rank": 4},
+        {"cross_rank": None},
+        {"cross_layers": 0},
+        {"cross_layers": 3, "entire_space": True},
+        {"experts": {"shared": 3, "hidden": [8, 4]}},
+        {"experts": {"own": 1, "hidden": [8, 4], "levels": 2, "routing": "softmax", "scenario": "pepnet"}},
+        {"experts": {"hidden": [8], "routing": "topk", "scenario_gates": True, "scenario": "star", "towers": [4]}},
+    ],
+)
 @pytest.mark.parametrize("most_rows", [0, 20, 100_000])  # of the own fields' products: none, the two smallest, all
 def test_requests_score_as_forward_does(family, max_history, sizes, most_rows, monkeypatch):
     monkeypatch.setattr("plait.models.request._MOST_ROWS", most_rows)

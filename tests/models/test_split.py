@@ -12,7 +12,7 @@ from plait.features.batch import FeatureBatch
 from plait.features.history import History
 from plait.models.batch import Batch
 from plait.models.builder import build_model
-from plait.models.config import parse_model
+from plait.models.config import ExpertsConfig, parse_model
 from plait.models.ranker import SplitRanker
 from plait.models.split import load_head, load_tower, save_split
 from plait.nn.jagged import pass_start, share_passes
@@ -32,11 +32,13 @@ CONFIG = parse_model(
     },
     "test",
 )
+EXPERTS = ExpertsConfig(shared=2, own=1, hidden=[8, 4], routing="softmax", scenario_gates=True, scenario="pepnet")
+WITH_EXPERTS = CONFIG.model_copy(update={"experts": EXPERTS, "entire_space": True})
 
 
-def ranker():
+def ranker(config=CONFIG):
     torch.manual_seed(1)
-    model = build_model(CONFIG, SPEC, ITEM_FIELDS).eval().requires_grad_(requires_grad=False)
+    model = build_model(config, SPEC, ITEM_FIELDS).eval().requires_grad_(requires_grad=False)
     for name, weight in model.named_parameters():
         weight.data.normal_(std=0.1 if "bias" in name else 0.3)
     return model
@@ -172,9 +174,10 @@ def test_the_start_of_a_pass_is_that_of_shared_passes(limit):
     assert [b - pass_start(b, limit) for b in range(80)] == passes.seen_B.tolist()
 
 
-def test_the_parts_load_without_each_other(tmp_path):
-    model, features = ranker(), whole_user(30)
-    save_split(model, CONFIG, SPEC, tmp_path / "out", "hstu@3")
+@pytest.mark.parametrize("config", [CONFIG, WITH_EXPERTS], ids=["mlp", "experts"])
+def test_the_parts_load_without_each_other(tmp_path, config):
+    model, features = ranker(config), whole_user(30)
+    save_split(model, config, SPEC, tmp_path / "out", "hstu@3")
     (tmp_path / "elsewhere").mkdir()
     tower = load_tower((tmp_path / "out" / "tower").rename(tmp_path / "elsewhere" / "tower"))
     head = load_head(tmp_path / "out" / "head")

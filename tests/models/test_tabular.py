@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from plait.errors import ConfigError
+from plait.features.spec import Number
 from plait.models.batch import Batch
 from plait.models.builder import build_model
 from plait.models.config import parse_model
@@ -46,6 +47,42 @@ def test_deepfm_is_the_sum_of_its_three_parts():
         deep_BT = deepfm.deep(field_BFD.flatten(1)) @ last.T + deepfm.objectives.bias
         expected_BT = deepfm.wide(batch).sum(1) + torch.stack(pairs).sum(0)[:, None] + deep_BT
         torch.testing.assert_close(deepfm(batch), expected_BT)
+
+
+def test_a_group_of_vectors_is_one_field():
+    """Of 2 + 2 further numbers: as fields of their own, as a projection each, and through two experts each."""
+    names = [("user_embedding", "user_vector"), ("item_embedding", "item")]
+    spec = SPEC.extended(
+        numbers=[Number(f"{group}.{at}", source, group=group) for group, source in names for at in (0, 1)]
+    )
+    numbers_BG = np.random.default_rng(0).standard_normal((len(FEATURES.labels_BT), 4)).astype(np.float32)
+    batch = Batch.from_features(
+        dataclasses.replace(FEATURES, numeric_BG=np.concatenate([FEATURES.numeric_BG, numbers_BG], axis=1))
+    )
+    groups = [group for group, _ in names]
+    plain, linear, mixed = (
+        parse_model({"family": "tabular", "embedding_dim": 4, "hidden": [8], **more}, "test")
+        for more in (
+            {},
+            {"knowledge": {"groups": groups}},
+            {"knowledge": {"groups": groups, "experts": 2, "shared_experts": 1}},
+        )
+    )
+    plain, linear, mixed = (build_model(config, spec, ITEM_FIELDS).eval() for config in (plain, linear, mixed))
+    assert linear.embedded.fields == mixed.embedded.fields == plain.embedded.fields - 2
+    with torch.inference_mode():
+        project = linear.embedded.knowledge.own[1][0]
+        expected_BD = torch.from_numpy(numbers_BG[:, 2:]) @ project.weight.T + project.bias
+        torch.testing.assert_close(linear.embedded(batch)[:, -1], expected_BD)
+        assert mixed(batch).shape == linear(batch).shape
+    alone = parse_model({"family": "tabular", "inputs": [], "knowledge": {"groups": groups}}, "test")
+    assert build_model(alone, spec, ITEM_FIELDS).embedded.fields == 2
+    with pytest.raises(ConfigError, match="item_embedding"):
+        build_model(linear_config(groups), SPEC, ITEM_FIELDS)
+
+
+def linear_config(groups):
+    return parse_model({"family": "tabular", "knowledge": {"groups": groups[1:]}}, "test")
 
 
 def test_only_the_named_sources_are_seen():

@@ -35,6 +35,12 @@ def test_alone_is_the_ingredient_by_itself_on_its_base():
     ]
 
 
+def test_a_backbone_trained_another_way_is_held_against_the_backbone():
+    rungs = (Rung("lr", "lr", ""), Rung("dnn", "dnn", ""), Rung("ctrl", "ctrl-dnn", "", backbone="dnn"))
+    last = plan(rungs)[-1]
+    assert (last.below, last.base, last.alone) == (Variant("dnn"), Variant("dnn"), Variant("ctrl-dnn"))
+
+
 def test_cumulative_is_against_the_rung_below():
     steps = plan(RUNGS)
     assert [step.below for step in steps] == [None, *(step.model for step in steps[:-1])]

@@ -12,16 +12,23 @@ import torch
 
 from plait.errors import ConfigError, TrainingError
 from plait.models.builder import build_model
+from plait.models.head import build_head
 from plait.schema import Split
+from plait.testing.batches import small_spec
 from plait.testing.training_data import SmallDataset
 from plait.training import TrainingConfig, load_recipe_by_name, predict, recipe_names, train
-from plait.training.data import Loader
+from plait.training.data import Loader, training_rows
 from plait.training.log import read_log
-from plait.training.objective import masked_loss
+from plait.training.loop import train_task
+from plait.training.objective import combined, objective_losses
 from plait.training.optimiser import LazyAdam, learning_rate_scale
 from plait.training.ranking import base_logits
 from plait.training.recipe import parse_overrides, parse_recipe
 
+MIXTURES = [
+    f"moe-{name}"
+    for name in ("cgc", "dense", "esmm", "global", "home", "mmoe", "pepnet", "ple", "shared-bottom", "star", "topk")
+]
 FAMILIES = ("lr-small", "dnn-small", "hstu-small")
 
 
@@ -50,11 +57,32 @@ def test_masked_loss_by_hand():
     labels_BT[0, 2] = 1.0
     mask_BT = torch.tensor([[True, True, False], [True, False, False]])
     expected = (np.log(2) + -np.log(0.8)) / 2
-    assert masked_loss(logits_BT, labels_BT, mask_BT, torch.ones(3)).item() == pytest.approx(expected, rel=1e-6)
+    losses = objective_losses(logits_BT, labels_BT, mask_BT)
+    assert combined(losses, torch.ones(3)).item() == pytest.approx(expected, rel=1e-6)
     weighted = (3 * np.log(2) + -np.log(0.8)) / 4
-    loss = masked_loss(logits_BT, labels_BT, mask_BT, torch.tensor([3.0, 1.0, 7.0]))
+    loss = combined(losses, torch.tensor([3.0, 1.0, 7.0]))
     assert loss.item() == pytest.approx(weighted, rel=1e-6)
-    assert masked_loss(logits_BT, labels_BT, torch.zeros(2, 3, dtype=torch.bool), torch.ones(3)).item() == 0.0
+    nothing = objective_losses(logits_BT, labels_BT, torch.zeros(2, 3, dtype=torch.bool))
+    assert combined(nothing, torch.ones(3)).item() == 0.0
+
+
+def test_a_share_of_the_training_window_is_the_same_for_every_model(monkeypatch, tmp_path):
+    """A quarter of the rows, drawn by seed alone; a run takes no others."""
+    dataset, seen = SmallDataset(), []
+    all_B, some_B = (training_rows(dataset, share, 3) for share in (1.0, 0.25))
+    assert len(some_B) == round(len(all_B) / 4)
+    assert set(some_B) < set(all_B)
+    np.testing.assert_array_equal(some_B, training_rows(dataset, 0.25, 3))
+    assert set(some_B) != set(training_rows(dataset, 0.25, 4))
+    asked = SmallDataset.impression_batch
+    monkeypatch.setattr(
+        SmallDataset,
+        "impression_batch",
+        lambda self, rows_B, length: seen.append(rows_B) or asked(self, rows_B, length),
+    )
+    run("lr-small", tmp_path, epochs=1, share=0.25, seed=3)
+    trained = set(np.concatenate(seen)) & set(all_B)
+    assert trained == set(some_B)
 
 
 def test_lazy_adam_is_adam_on_the_rows_used():
@@ -74,6 +102,34 @@ def test_lazy_adam_is_adam_on_the_rows_used():
         adam.step()
     torch.testing.assert_close(ours.data[:3], theirs.data, atol=1e-5, rtol=1e-4)
     assert torch.equal(ours.data[3], start_VD[3])
+
+
+class Uneven:
+    """A task whose epochs have 5, 4 and 6 batches."""
+
+    def __init__(self) -> None:
+        self.model = torch.nn.Linear(1, 1)
+        self.steps_per_epoch = 5
+
+    def prepare(self) -> None: ...
+
+    def batches(self, epoch: int, first: int):
+        return iter([(torch.ones(2, 1), 2)] * ((5, 4, 6)[epoch] - first))
+
+    def loss(self, batch):
+        return self.model(batch).square().mean()
+
+    def validate(self) -> dict[str, float]:
+        return {"logloss": float(self.model.weight.detach().abs())}
+
+
+def test_every_epoch_ends_with_a_verdict(tmp_path):
+    """However many batches it has; and once within it, half-way through the first one's five."""
+    config = TrainingConfig(epochs=3, evaluations_per_epoch=2, patience=99, tensorboard=False, threads=1)
+    result = train_task(Uneven(), config, tmp_path)
+    assert [point.step for point in result.curve] == [2, 5, 7, 9, 11, 15]
+    sparse = config.model_copy(update={"evaluation_epochs": 2})
+    assert [point.step for point in train_task(Uneven(), sparse, tmp_path / "b").curve] == [7, 9, 11, 15]
 
 
 def test_learning_rate_schedules():
@@ -222,16 +278,22 @@ def test_recipes_all_load():
         "ctrl-dnn",
         "ctrl-dnn-align",
         "dcnv2",
+        "dcnv2-text",
         "deepfm",
+        "distil-dcnv2",
         "dnn",
         "dnn-small",
         "hstu",
+        "hstu-moe",
         "hstu-small",
+        "kar-dcnv2",
         "lr",
+        *MIXTURES,
         "popularity",
+        "text-ranker",
         "wide-deep",
     ]
-    assert len(names) == 16 + 14
+    assert sum("-next" in name for name in names) == 14
     for name in names:
         chosen = load_recipe_by_name(name, Path())
         again = parse_recipe(json.loads(json.dumps(chosen.to_dict())), name)
@@ -246,6 +308,23 @@ def test_hstu_is_the_dnn_with_a_sequence():
     dnn = load_recipe_by_name("dnn", Path()).model.model_dump(exclude={"family"})
     hstu = load_recipe_by_name("hstu", Path()).model.model_dump(exclude={"family", "sequence", "memory"})
     assert dnn == hstu
+
+
+def test_hstu_with_experts_is_the_mixture_with_a_sequence():
+    mixture = load_recipe_by_name("moe-dense", Path()).model.model_dump(exclude={"family"})
+    hstu = load_recipe_by_name("hstu-moe", Path()).model.model_dump(exclude={"family", "sequence", "memory"})
+    assert mixture == hstu
+
+
+@pytest.mark.parametrize("name", ["dnn", *MIXTURES])
+def test_mixtures_cost_what_the_dnn_costs(name):
+    """With 13 objectives and 36 scenarios every variant's deep part costs at most the MLP's, and most of it is used."""
+    width, objectives = 512, 13
+    chosen = load_recipe_by_name(name, Path()).model
+    of_mlp = 2 * (width * 256 + 256 * 128 + 128 * objectives)
+    cross = 2 * (width * 32 + 32 * width) * chosen.cross_layers + 2 * width * objectives
+    head = build_head(chosen, width, small_spec(objectives=objectives, scenarios=36))
+    assert 0.85 * of_mlp < head.flops - cross <= of_mlp
 
 
 def test_overrides():
@@ -270,7 +349,7 @@ def test_training_starts_at_the_rates(name):
     mature_B = features.mask_BT[:, 0]
     positives = features.labels_BT[mature_B, 0].sum() + 1
     expected = np.log(positives / (mature_B.sum() + 2 - positives))
-    logit_T = base_logits(dataset)
+    logit_T = base_logits(dataset, TrainingConfig())
     assert logit_T[0].item() == pytest.approx(expected, rel=1e-5)
     torch.manual_seed(0)
     model = build_model(recipe(name).model, dataset.spec, dataset.item_fields_VI)

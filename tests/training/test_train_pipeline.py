@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -10,12 +11,16 @@ import torch
 from typer.testing import CliRunner
 
 from plait.cli.app import register_commands
+from plait.console.alignment_page import alignment_page
 from plait.errors import ArtifactError, ConfigError
 from plait.features.dataset import EncodedDataset
 from plait.models.batch import Batch
 from plait.models.loading import load_model, load_spec
+from plait.pipelines.alignment_map import alignment_map
 from plait.pipelines.bench_ctrl import CtrlOptions, measure_ctrl
-from plait.pipelines.embed import build_embeddings
+from plait.pipelines.bench_encoders import EncoderOptions, measure_encoders
+from plait.pipelines.bench_text_methods import METHODS, MethodOptions, measure_methods
+from plait.pipelines.embed import build_embeddings, user_vectors
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import open_project
 from plait.pipelines.train import train_model
@@ -109,7 +114,7 @@ def test_a_run_is_trained_once_and_registered(root):
 def embedded(root, monkeypatch):
     """The shop with text vectors of a made-up encoder."""
     for module in ("plait.pipelines.embed", "plait.pipelines.sample_texts"):
-        monkeypatch.setattr(f"{module}.open_encoder", lambda *_: HashedWords())
+        monkeypatch.setattr(f"{module}.open_encoder", lambda *_: HashedWords(width=40))
     project = open_project(root)
     build_embeddings(project)
     return project
@@ -147,8 +152,84 @@ def test_the_table_of_ctrl(embedded):
     gain = metrics["ctrl_autoint.auc"].value - metrics["autoint.auc"].value
     assert metrics["ctrl_autoint.gain"].value == pytest.approx(gain)
     assert metrics["ctrl_autoint.bytes"] == metrics["autoint.bytes"]
-    warm = [name for name in metrics if name.endswith("warm_items")]
-    assert warm == ["autoint.auc.warm_items", "ctrl_autoint.auc.warm_items", "ctrl_autoint.gain.warm_items"]
+    known = [name for name in metrics if name.endswith("items_21_100")]  # 1,200 exposures of 12 items, most to train
+    assert known == ["autoint.auc.items_21_100", "ctrl_autoint.auc.items_21_100", "ctrl_autoint.gain.items_21_100"]
+    half = replace(options, settings=("training.share=0.5",))
+    assert measure_ctrl(embedded, half)[0]["autoint.auc"] != metrics["autoint.auc"]
+    assert measure_ctrl(embedded, options)[0] == metrics, "runs of other settings have other names"
+
+
+def test_the_table_of_text_methods(embedded):
+    """Every method is there with quality and costs; who reads no text serves no more than the backbone."""
+    options = MethodOptions(seeds=(1,), bootstrap=40, requests=2, write=False)
+    metrics, path = measure_methods(embedded, options)
+    assert path is None
+    assert {name.split(".")[0] for name in metrics} == set(METHODS)
+    for method in METHODS:
+        assert metrics[f"{method}.p99_ms"].value > 0
+        assert metrics[f"{method}.train_s"].value > 0
+        assert 0 < metrics[f"{method}.auc"].value < 1
+    size = {method: metrics[f"{method}.bytes"].value for method in METHODS}
+    assert size["ctrl"] == size["distillation"] == size["none"] < size["user_embedding"] < size["kar"]
+    assert metrics["distillation.train_s"].value > metrics["text_alone.train_s"].value / 2
+
+
+def test_encoders_are_compared_on_some_users(embedded, monkeypatch):
+    """Fakes by the kinds' names; only the drawn users' texts are encoded, and what was embedded before counts after."""
+
+    def fake(settings, *_):
+        encoder = HashedWords(width=40, version=settings.kind)
+        encoder.name = settings.kind
+        opened.append(encoder)
+        return encoder
+
+    opened = []
+    for module in ("plait.pipelines.embed", "plait.pipelines.bench_encoders"):
+        monkeypatch.setattr(f"{module}.open_encoder", fake)
+    before = user_vectors(embedded)[0]
+    asked = ("minilm", "gguf:model.gguf")
+    options = EncoderOptions(asked, 20, every="5d", recipe="dnn-small", seeds=(1,), bootstrap=40, write=False)
+    metrics, path = measure_encoders(embedded, options)
+    assert path is None
+    assert user_vectors(embedded)[0] == before
+    for key in ("encoder.minilm", "llm.gguf"):
+        gain = metrics[f"{key}.auc"].value - metrics["without.auc"].value
+        assert metrics[f"{key}.gain"].value == pytest.approx(gain)
+    apart = metrics["llm.gguf.auc"].value - metrics["encoder.minilm.auc"].value
+    assert metrics["llm.gguf.gain_over_encoder"].value == pytest.approx(apart)
+    texts = metrics["texts"].value
+    assert len(set(opened[0].asked)) == texts <= 20 * 8, "of 20 users, one in five days of forty"
+    with pytest.raises(ConfigError, match="expected one of"):
+        measure_encoders(embedded, EncoderOptions(("gpt",)))
+
+
+def test_the_map_of_an_alignment(embedded):
+    """What is far from its partner before is near it after; the page has a dot for each and a line for each pair."""
+    found = alignment_map(embedded, "ctrl-autoint-align", seed=3, rows=12)
+    assert len(found.names) == 12
+    assert found.before.row_N2.shape == found.after.text_N2.shape == (12, 2)
+    for plane in (found.before, found.after):
+        together = np.concatenate([plane.row_N2, plane.text_N2])
+        np.testing.assert_allclose(together.mean(0), 0, atol=1e-9)
+        assert 0 <= plane.found <= 1
+    page = alignment_page(found)
+    assert page.count("<circle") == 2 * page.count('<line class="pair"') == 48
+    with pytest.raises(ConfigError, match="stage one"):
+        alignment_map(embedded, "autoint", seed=3)
+
+
+def test_a_student_learns_what_its_teacher_says(embedded):
+    """With all the weight on the teacher, labels do not matter: the student's mean is the teacher's, not the rate."""
+    once = {"epochs": 2, "tensorboard": False}
+    taught = {"training": once | {"teacher_weight": 1.0}}
+    student = train_model(embedded, "distil-dcnv2", name="student", overrides=taught)
+    assert train_model(embedded, "distil-dcnv2", name="student", overrides=taught).reused
+    assert not train_model(
+        embedded, "distil-dcnv2", name="student", overrides={"training": once | {"teacher_weight": 0.5}}
+    ).reused
+    assert student.recipe.features.use == ()
+    with pytest.raises(ConfigError, match="is no ranker"):
+        train_model(embedded, "dcnv2", overrides={"training": {"teacher": "ctrl-dcnv2-align"}})
 
 
 @pytest.mark.parametrize("family", ["popularity", "lr", "dnn-small", "hstu-small"])
@@ -192,3 +273,34 @@ def test_the_command(root):
     result = CliRunner().invoke(register_commands(), arguments)
     assert result.exit_code == 0, result.output
     assert "by-hand@1" in result.output
+
+
+RATES = {"training.embedding_learning_rate": [1e-9, 0.05], "training.embedding_l2": [0.0]}
+
+
+def searched(project, rates=RATES, **training):
+    return train_model(
+        project,
+        "lr",
+        name="tried" if rates else "alone",
+        overrides={"training": {"epochs": 1, "tensorboard": False, "learning_rate": 1e-9, **training}, "search": rates},
+    )
+
+
+def test_the_validation_window_chooses_among_values(root):
+    """With next to no learning rate nothing is learnt; the other candidate finds out what is clicked."""
+    project = open_project(root)
+    tried = searched(project)
+    assert tried.recipe.training.embedding_learning_rate == 0.05
+    slow, fast = (searched(project, {}, embedding_learning_rate=rate, embedding_l2=0.0) for rate in (1e-9, 0.05))
+    assert tried.best_value == fast.best_value < slow.best_value
+    assert tried.seconds > tried.result.seconds, "the cost is that of all candidates"
+    manifest = Registry(root / ".plait" / "registry").resolve("tried").manifest
+    assert manifest.config["training"]["embedding_learning_rate"] == 0.05
+    assert "search" not in manifest.config
+
+
+def test_a_second_search_trains_nothing(root):
+    first, again = (searched(open_project(root)) for _ in range(2))
+    assert again.reused
+    assert (again.reference, again.result, again.seconds) == (first.reference, first.result, first.seconds)

@@ -4,11 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import polars as pl
-from pydantic import field_serializer
+from pydantic import PositiveInt, field_serializer
 
-from plait.config import EmbeddingSettings, EncoderSettings, ModelSettings, Settings, SplitSettings
+from plait import seeding
+from plait.config import EmbeddingSettings, EncoderSettings, Settings, SplitSettings
 from plait.data.importers import movielens
+from plait.data.importers.click_models import click_models
 from plait.data.importers.contract import Draft, Importer
 from plait.data.importers.lines import LINE, Field, Layout, read_blocks, read_whole
 from plait.data.importers.source import Source
@@ -45,12 +48,7 @@ OCCUPATIONS = (
 _UNDECIDED = 3.0
 """Stars that say neither liked nor disliked."""
 
-_CLICK_MODELS = ("wide-deep", "deepfm", "dcnv2", "autoint", "ctrl-autoint", "ctrl-dcnv2")
-_PROFILE_AND_FILM = {"model": {"inputs": ["user", "item"]}}
-_MODELS = {
-    name: ModelSettings(recipe=name, overrides=_PROFILE_AND_FILM)
-    for name in (*_CLICK_MODELS, "ctrl-autoint-align", "ctrl-dcnv2-align")
-}
+_MODELS = click_models(inputs=["user", "item"])
 """Published tables give models ids, profile and film, no clock and no counts."""
 _EMBEDDING = EmbeddingSettings(
     encoder=EncoderSettings(kind="minilm", max_tokens=128),
@@ -87,6 +85,8 @@ class MovieLensOptions(Settings):
     validation and test are 8:1:1. `plait`: all ratings, 7:1:2."""
     split: Literal["per_user_time", "global_time"] = "per_user_time"
     """What the shares are counted on."""
+    users: PositiveInt | None = None
+    """Only so many users, drawn by a fixed seed, and their ratings: a table that is trained in minutes."""
     exact_times: Path | None = None
     """Parquet, one column of flags, a flag per line of `ratings.dat`: is its time the log's own? Users without any
     such time are left out: what a split by global time needs on a copy whose times were filled in."""
@@ -101,11 +101,16 @@ def run(source: Source, writer: WorkspaceWriter, options: MovieLensOptions) -> D
     """Read the download, write the tables."""
     ratings, films, users = source.find("ratings.dat"), source.find("movies.dat"), source.find("users.dat")
     writer.append(TableName.ITEMS, movielens.item_table(read_whole(films, _FILMS, writer)))
-    writer.append(TableName.USERS, _user_table(read_whole(users, _USERS, writer)))
+    people = _user_table(read_whole(users, _USERS, writer))
+    if options.users is not None:
+        people = _drawn(people, options.users)
+    writer.append(TableName.USERS, people)
     blocks = list(read_blocks(ratings, _RATINGS, writer))
     kept = pl.lit(value=True) if options.protocol == "plait" else pl.col("rating") != _UNDECIDED
     if options.exact_times is not None:
         kept &= pl.col(C.USER_ID).is_in(_timed_users(pl.concat(blocks), options.exact_times).implode())
+    if options.users is not None:
+        kept &= pl.col(C.USER_ID).is_in(people[C.USER_ID].implode())
     for block in blocks:
         movielens.write_ratings(writer, block.filter(kept))
     draft = movielens.draft(
@@ -124,6 +129,18 @@ def run(source: Source, writer: WorkspaceWriter, options: MovieLensOptions) -> D
     if options.protocol == "ctr":
         changes |= {"models": _MODELS, "embedding": _EMBEDDING}
     return replace(draft, workspace=draft.workspace.model_copy(update=changes))
+
+
+def _drawn(people: pl.DataFrame, count: int) -> pl.DataFrame:
+    """So many of the users, in their order.
+
+    Raises:
+        DataError: there are not as many.
+    """
+    if count > len(people):
+        raise DataError(f"option users: found {count:,}, expected at most the {len(people):,} of users.dat")
+    places = seeding.generator(0, "MovieLens users").permutation(len(people))[:count]
+    return people[np.sort(places)]
 
 
 def _timed_users(ratings: pl.DataFrame, exact_times: Path) -> pl.Series:
