@@ -18,6 +18,7 @@ def strategies(
     data_folder: Annotated[
         Path, typer.Option(envvar="PLAIT_DATA", help="Folder that holds fashion/, kuairec/, iflytek/.")
     ],
+    data: Annotated[list[str] | None, typer.Option(help="A data set; repeat for more. All three by default.")] = None,
     url: Annotated[str | None, typer.Option(help="OpenAI-compatible endpoint, up to and with /v1.")] = None,
     rows: Annotated[int, typer.Option(help="Test rows of each data set, drawn at random.", min=1)] = 60,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
@@ -30,9 +31,10 @@ def strategies(
 
     Example: plait understand strategies model.gguf --data-folder ~/data --rows 60
     """
-    from plait.pipelines.understand_strategies import StrategyOptions, measure_strategies
+    from plait.pipelines.understand_strategies import StrategyOptions, chosen_data, measure_strategies
 
-    options = StrategyOptions(model, data_folder, rows=rows, url=url, seed=seed, cache=cache, write=write)
+    chosen = chosen_data(data or [])
+    options = StrategyOptions(model, data_folder, chosen, rows=rows, url=url, seed=seed, cache=cache, write=write)
     metrics, path = measure_strategies(options)
     for name, metric in metrics.items():
         typer.echo(f"{name:>50}  {metric.value:,.4g} {metric.unit}")

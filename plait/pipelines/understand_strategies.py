@@ -10,6 +10,7 @@ from plait.content.labelling.classifier import TEXT_ONLY, ClassifierSettings, te
 from plait.content.labelling.hierarchy import decide
 from plait.content.labelling.strategy import LabelAnswer
 from plait.data.artifacts import ArtifactStore
+from plait.errors import ConfigError
 from plait.llm.answer_cache import AnswerCache
 from plait.llm.generate import ChatModel
 from plait.pipelines.labelled_creatives import DataName, LabelledCreatives, read_labelled
@@ -26,6 +27,7 @@ from plait.pipelines.understand_evaluate import sight_of
 from plait.telemetry import console
 
 ASKED: tuple[StrategyName, ...] = ("one-shot", "by-level", "retrieve", "likelihood")
+DATA: tuple[DataName, ...] = ("fashion", "kuairec", "iflytek")
 UNSURE = 0.5
 """The light classifier's answers that are less sure at the leaf go to the language model."""
 
@@ -37,13 +39,24 @@ class StrategyOptions:
     model: str
     """A GGUF file, or the model's name at the endpoint."""
     data_folder: Path
-    data: tuple[DataName, ...] = ("fashion", "kuairec", "iflytek")
+    data: tuple[DataName, ...] = DATA
     rows: int = 60
     """Test rows of each data set, drawn at random."""
     url: str | None = None
     seed: int = 0
     cache: Path = Path(".plait/understand")
     write: bool = True
+
+
+def chosen_data(names: Sequence[str]) -> tuple[DataName, ...]:
+    """The data sets that have these names; all of them without names.
+
+    Raises:
+        ConfigError: there is no such data set.
+    """
+    if unknown := sorted(set(names) - set(DATA)):
+        raise ConfigError(f"data {unknown[0]}: found no such data set, expected some of {', '.join(DATA)}")
+    return tuple(name for name in DATA if name in names or not names)
 
 
 def measure_strategies(options: StrategyOptions) -> tuple[dict[str, Metric], Path | None]:
@@ -112,9 +125,10 @@ def _metrics(key: str, found: AskedLabels) -> dict[str, Metric]:
 
 def _write(options: StrategyOptions, metrics: dict[str, Metric], words: Sequence[str]) -> Path:
     model = Path(options.model).name
+    only = "" if options.data == DATA else "".join(f" --data {name}" for name in options.data)
     return write_result(
         "understand_strategies",
-        command=f"plait understand strategies {model} --data-folder DATA --rows {options.rows}",
+        command=f"plait understand strategies {model} --data-folder DATA --rows {options.rows}{only}",
         data=f"{options.rows} test rows of each of: {'; '.join(words)}",
         seeds=[options.seed],
         metrics=metrics,

@@ -43,13 +43,20 @@ class ClassifierSettings(BaseModel):
     """Unlabelled rows that it learns from, at most, evenly spread."""
     folds: int = 4
     """Parts of the examples that are held out in turn for calibration."""
+    fold_rounds: int = 0
+    """Rounds of own answers of the classifiers that the other parts teach."""
     least_covered: float = 0.5
     """Share of the labels that must have an example for a regression on examples alone; with fewer, the labels' own
     evidence begins, and examples join what is learnt from it."""
 
 
 TEXT_ONLY = ClassifierSettings(
-    penalty=3.0, rounds_without_examples=0, unlabelled_temperature=2.5, evidence_weight=0.1, share_iterations=3
+    penalty=3.0,
+    rounds_without_examples=0,
+    unlabelled_temperature=2.5,
+    evidence_weight=0.1,
+    share_iterations=3,
+    fold_rounds=2,
 )
 """For texts without pictures, where answers without examples are too unsure to learn from."""
 
@@ -112,7 +119,9 @@ def teach(
     fold_N = _folds(label_N, settings.folds)
     for fold in range(settings.folds):
         held, kept = np.flatnonzero(fold_N == fold), np.flatnonzero(fold_N != fold)
-        part = _learn(unlabelled, examples.rows(kept), label_N[kept], settings.model_copy(update={"rounds": 0}))
+        part = _learn(
+            unlabelled, examples.rows(kept), label_N[kept], settings.model_copy(update={"rounds": settings.fold_rounds})
+        )
         logits_NC[held] = part.logits(examples.rows(held))
     counts = np.bincount(label_N, minlength=len(taxonomy.leaves))
     natural_C = whole.probabilities(unlabelled).mean(axis=0) + np.float32(1e-6)
