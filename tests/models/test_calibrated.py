@@ -1,5 +1,6 @@
 """A calibrated ranker is its curves behind the ranker: whole, for requests, split, from disk, and as a graph."""
 
+import numpy as np
 import pytest
 import torch
 from test_split import CONFIG, SPEC, ranker, request, whole_user
@@ -78,14 +79,35 @@ def test_tower_and_head_from_disk_are_calibrated(tmp_path):
     torch.testing.assert_close(head.for_requests()(user, batch)(batch), model(batch), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_the_exported_graph_is_calibrated():
+@pytest.fixture
+def graph():
+    """A calibrated head as a graph, its inputs for 12 candidates, and the whole calibrated model's logits of these."""
     model = calibrated(ranker(), curves())
     tower, head = model.split()
     steps = tower.steps()
     batch, events = request(whole_user(30), 29)
     inputs = HeadInputs.of(steps.summary(steps.follow(None, events)), batch, head.events)
-    expected_KT = model(batch)
-    torch.testing.assert_close(HeadGraph(head)(*inputs), expected_KT, rtol=1e-5, atol=1e-5)
-    program = exported(HeadGraph(head), HeadInputs(*(part.clone() for part in inputs))).module()
+    return HeadGraph(head), inputs, model(batch)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_the_exported_graph_is_calibrated(graph):
+    head, inputs, expected_KT = graph
+    torch.testing.assert_close(head(*inputs), expected_KT, rtol=1e-5, atol=1e-5)
+    program = exported(head, HeadInputs(*(part.clone() for part in inputs))).module()
     torch.testing.assert_close(program(*inputs), expected_KT, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_runtime_gives_calibrated_logits(graph, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    head, inputs, expected_KT = graph
+    example = HeadInputs(*(part.clone() for part in inputs))
+    program = torch.onnx.export(
+        exported(head, example), tuple(example), dynamo=True, input_names=list(example._fields), verbose=False
+    )
+    program.save(str(tmp_path / "head.onnx"))
+    session = runtime.InferenceSession(str(tmp_path / "head.onnx"))
+    given = {one.name: getattr(inputs, one.name).numpy() for one in session.get_inputs()}
+    np.testing.assert_allclose(session.run(None, given)[0], expected_KT.numpy(), rtol=1e-5, atol=1e-5)
