@@ -64,7 +64,9 @@ def calibrate(
         console.print(_summary(compared))
         if page is not None:
             write_atomically(page, calibration_page(done.registered.reference, project.workspace.name, compared))
-    console.print(f"{done.registered.reference}: {done.source.reference} with {method} curves of {done.rows:,} exposures")
+    console.print(
+        f"{done.registered.reference}: {done.source.reference} with {method} curves of {done.rows:,} exposures"
+    )
     console.print(f"next: plait models alias {done.registered.reference} production -w {workspace}")
 
 
@@ -153,5 +155,7 @@ def _drift_table(name: str, stretches: "list[Window]") -> "Table":
         start = datetime.datetime.fromtimestamp(one.start_ms / 1000, datetime.UTC)
         mark = "[bold red]alarm[/]" if one.alarm else "outside" if one.side else ""
         interval = f"{one.low:.3f}-{one.high:.3f}"
-        table.add_row(f"{start:%Y-%m-%d %H:%M}", f"{one.rows:,}", f"{one.positives:,}", f"{one.pcoc:.3f}", interval, mark)
+        table.add_row(
+            f"{start:%Y-%m-%d %H:%M}", f"{one.rows:,}", f"{one.positives:,}", f"{one.pcoc:.3f}", interval, mark
+        )
     return table

@@ -87,9 +87,7 @@ def build_feedback(tables: Path, samples: Path, workspace: Workspace, out: Path)
         _delays(exposures, own, objectives).write_parquet(out / part.name)
 
 
-def _delays(
-    exposures: pl.DataFrame, behaviours: pl.DataFrame, objectives: Sequence[ObjectiveSettings]
-) -> pl.DataFrame:
+def _delays(exposures: pl.DataFrame, behaviours: pl.DataFrame, objectives: Sequence[ObjectiveSettings]) -> pl.DataFrame:
     behaviours = complete_behaviours(behaviours, exposures)
     users, (user_B, user_N) = shared_codes(exposures[C.USER_ID], behaviours[C.USER_ID])
     time_B = exposures[C.TIME].to_numpy()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from plait.evaluation.scores import (
     cell_group,
 )
 
+FEWEST = 10
+"""A cell with fewer positives or negatives has no interval: resamples of so few say little of what could have been."""
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 """97.5 % points of Student's t with 1 to 10 degrees of freedom."""
 _NORMAL = 1.959964
@@ -124,7 +127,11 @@ def _cells(a: Sequence[Evaluation], b: Sequence[Evaluation]) -> dict[str, dict[s
 def _of_cell(
     a: Sequence[Evaluation], b: Sequence[Evaluation], scenario: str, objective: str
 ) -> Mapping[MetricName, Difference]:
-    return _differences(a, b, cell_group(scenario, objective), lambda one: one.cells[scenario][objective])
+    differences = _differences(a, b, cell_group(scenario, objective), lambda one: one.cells[scenario][objective])
+    cell = a[0].cells[scenario][objective]
+    if FEWEST <= cell.positives <= cell.labels - FEWEST:
+        return differences
+    return {name: replace(one, low=None, high=None) for name, one in differences.items()}
 
 
 def _differences(

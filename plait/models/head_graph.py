@@ -96,7 +96,7 @@ def exported(graph: HeadGraph, inputs: HeadInputs) -> torch.export.ExportedProgr
 
 
 def _modules_within(begin: Callable[..., object]) -> list[nn.Module]:
-    """The modules that a function holds in its closure, itself or through functions, or as attributes of what it holds."""
+    """The modules that a function holds in its closure, itself or through functions, or as attributes of these."""
     held = [cell.cell_contents for cell in begin.__closure__ or ()]
     within = [part for each in held for part in (each, *getattr(each, "__dict__", {}).values())]
     through = [module for each in held if isinstance(each, FunctionType) for module in _modules_within(each)]

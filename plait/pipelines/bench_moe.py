@@ -1,6 +1,6 @@
 """The grid of mixtures on a workspace: every variant with every seed, and the best of them against a model per task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from plait.telemetry import console
 
 BASE = "shared_bottom"
 """What gains are held against."""
+FEW = 8
+"""Up to so many scenarios are shown one by one."""
 SMALL = 2_500
 """Objectives with fewer positives to train on are shown apart."""
 
@@ -30,14 +32,14 @@ class MoeOptions:
     experts: Sequence[int] = ()
     """Numbers of experts that the dense, the softmax and the sparse mixture are also made of."""
     seeds: Sequence[int] = (1, 2, 3)
-    users_share: float = 1.0
-    """Share of the training exposures, of whole users."""
+    train_exposures: int | None = None
+    """About how many a cell is trained on, of whole users; None: all there are."""
     test_exposures: int = 100_000
     bootstrap: int = 200
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Laid over every recipe."""
-    single: bool = True
-    """Also a model per objective that learns nothing else: the see-saw."""
+    single_seeds: int | None = None
+    """With how many of the seeds a model per objective is trained too, for the see-saw; None: all."""
     name: str = "moe_grid_bench_world"
     seesaw_name: str = "moe_seesaw"
     settings: Sequence[str] = ()
@@ -59,6 +61,8 @@ class Grid:
     """Every cell, by variant, in the order of the seeds."""
 
     cells: Mapping[str, Sequence[Cell]]
+    users_share: float
+    """Of the training exposures."""
     small: Sequence[str]
     """Objectives with few positives."""
     seesaw: SeeSaw | None
@@ -72,25 +76,26 @@ def run_grid(project: Project, options: MoeOptions) -> Grid:
     Raises:
         ConfigError: there is no such variant.
     """
-    training = {"users_share": options.users_share, "tensorboard": False}
-    plan = CellPlan(merge(dict(options.overrides), {"training": training}), options.test_exposures, options.bootstrap)
+    overrides = merge(dict(options.overrides), {"training": {"tensorboard": False}})
+    plan = CellPlan(overrides, options.train_exposures, options.test_exposures, options.bootstrap)
     cells = Cells(project, plan)
     names = dict.fromkeys([*options.variants, *swept(options.experts)])
     for name in names:
         variant_named(name, cells.dataset.spec.objectives)
     found: dict[str, list[Cell]] = {name: [] for name in names}
     alone: list[list[Cell]] = []
-    for seed in options.seeds:
+    for place, seed in enumerate(options.seeds):
         for name in names:
             found[name].append(cells.of(name, seed))
             auc = found[name][-1].evaluation.overall.auc.value
             console.print(f"seed {seed}  {name:<18} auc {auc:.4f}  {found[name][-1].seconds:.0f} s")
-        if options.single:
+        wanted = options.single_seeds is None or place < options.single_seeds
+        if wanted and len(cells.dataset.spec.objectives) > 1:
             alone.append(cells.of_each_alone(seed))
     positive_T = cells.positives()
     objectives = cells.dataset.spec.objectives
     small = [name for name, positives in zip(objectives, positive_T, strict=True) if positives < SMALL]
-    return Grid(found, small, _seesaw(cells, found, alone) if alone else None)
+    return Grid(found, cells.users_share, small, _seesaw(cells, found, alone) if alone else None)
 
 
 def grid_metrics(grid: Grid) -> dict[str, Metric]:
@@ -108,15 +113,21 @@ def grid_metrics(grid: Grid) -> dict[str, Metric]:
         if base and name != BASE:
             gain = compare_over_seeds(base, evaluations).overall["auc"]
             metrics[f"{name}.gain"] = Metric(gain.difference, gain.low, gain.high, "AUC")
+        if 1 < len(evaluations[0].scenarios) <= FEW:
+            for scenario in evaluations[0].scenarios:
+                aucs = [one.by_scenario[scenario].auc.value for one in evaluations]
+                metrics[f"{name}.auc.{scenario}"] = _spread(aucs)
         metrics[f"{name}.flops"] = Metric(cells[0].flops, unit="operations per exposure")
         metrics[f"{name}.train_s"] = Metric(float(np.mean([cell.seconds for cell in cells])), unit="s")
         metrics |= _seen_in_training(name, cells)
     return metrics
 
 
-def seesaw_metrics(seesaw: SeeSaw) -> dict[str, Metric]:
+def seesaw_metrics(grid: Grid) -> dict[str, Metric]:
     """`worst_delta` and `mean_delta` of AUC, each objective's, and how many cells gain and lose for certain."""
-    comparison = seesaw.comparison
+    if grid.seesaw is None:
+        return {}
+    comparison = grid.seesaw.comparison
     every = {name: row["auc"] for name, row in comparison.by_objective.items()}
     by_objective = {name: one for name, one in every.items() if not np.isnan(one.difference)}
     worst = min(by_objective.values(), key=lambda one: one.difference)
@@ -136,24 +147,53 @@ def seesaw_metrics(seesaw: SeeSaw) -> dict[str, Metric]:
     return metrics
 
 
-def write_grid(project: Project, grid: Grid, options: MoeOptions, *, folder: Path = RESULTS_FOLDER) -> list[Path]:
-    """Keep the grid, and the see-saw where there is one, as results."""
+def measure_grids(
+    projects: Sequence[Project], options: MoeOptions, *, write: bool = True, folder: Path = RESULTS_FOLDER
+) -> list[Path]:
+    """Run the grid on every workspace, and keep it as one result, the see-saw as another.
+
+    Where there are several workspaces, metrics begin with the workspace's name.
+    """
+    grids = {project.workspace.name.replace("-", "_"): run_grid(project, options) for project in projects}
+    if not write:
+        return []
+    small = {name for grid in grids.values() for name in grid.small}
+    results = {
+        options.name: (_NOTES.format(base=BASE, limit=SMALL, small=", ".join(sorted(small)) or "none"), grid_metrics)
+    }
+    if any(grid.seesaw for grid in grids.values()):
+        chosen = {grid.seesaw.variant for grid in grids.values() if grid.seesaw is not None}
+        notes = _SEESAW_NOTES.format(variant=" or ".join(sorted(chosen)))
+        results[options.seesaw_name] = (notes, seesaw_metrics)
+    data = "; ".join(_data(project, grid) for project, grid in zip(projects, grids.values(), strict=True))
+    return [
+        write_result(
+            name,
+            command=_command(projects, options),
+            data=data,
+            seeds=options.seeds if make is grid_metrics else options.seeds[: options.single_seeds],
+            metrics=_of_all(grids, make),
+            notes=notes,
+            folder=folder,
+        )
+        for name, (notes, make) in results.items()
+    ]
+
+
+def _of_all(grids: Mapping[str, Grid], make: Callable[[Grid], dict[str, Metric]]) -> dict[str, Metric]:
+    if len(grids) == 1:
+        return make(next(iter(grids.values())))
+    return {f"{name}.{key}": metric for name, grid in grids.items() for key, metric in make(grid).items()}
+
+
+def _data(project: Project, grid: Grid) -> str:
     simulated = " (simulated)" if project.workspace.simulated else ""
     test = next(iter(grid.cells.values()))[0].evaluation
-    data = (
-        f"{project.workspace.name}{simulated}: models trained on {options.users_share:.0%} of the training exposures, "
-        f"of users drawn by the seed, and measured on {test.rows:,} test exposures of {test.users:,} users"
+    share = f"trained on {grid.users_share:.1%} of the training exposures (users drawn by the seed)"
+    return (
+        f"{project.workspace.name}{simulated}: {share}, measured on {test.rows:,} test exposures of {test.users:,} "
+        f"users, {len(test.scenarios)} scenarios, {len(test.objectives)} objectives"
     )
-    notes = _NOTES.format(base=BASE, limit=SMALL, small=", ".join(grid.small) or "none")
-    results = [(options.name, grid_metrics(grid), notes)]
-    if grid.seesaw is not None:
-        notes = _SEESAW_NOTES.format(variant=grid.seesaw.variant)
-        results.append((options.seesaw_name, seesaw_metrics(grid.seesaw), notes))
-    command = _command(project, options)
-    return [
-        write_result(name, command=command, data=data, seeds=options.seeds, metrics=metrics, notes=notes, folder=folder)
-        for name, metrics, notes in results
-    ]
 
 
 def _seesaw(cells: Cells, found: Mapping[str, Sequence[Cell]], alone: Sequence[Sequence[Cell]]) -> SeeSaw:
@@ -161,7 +201,7 @@ def _seesaw(cells: Cells, found: Mapping[str, Sequence[Cell]], alone: Sequence[S
     if not together:
         raise ConfigError("the see-saw needs a variant that learns all objectives; name one with --variants")
     best = max(together, key=lambda name: np.mean([cell.valid["auc"] for cell in together[name]]))
-    ours = [cells.evaluate(np.load(cell.probabilities)) for cell in together[best]]
+    ours = [cells.evaluate(np.load(cell.probabilities)) for cell in together[best][: len(alone)]]
     theirs = [cells.evaluate(_columns(row)) for row in alone]
     return SeeSaw(best, compare_over_seeds(theirs, ours))
 
@@ -191,16 +231,16 @@ def _seen_in_training(name: str, cells: Sequence[Cell]) -> dict[str, Metric]:
     }
 
 
-def _command(project: Project, options: MoeOptions) -> str:
-    parts = ["plait bench moe -w", project.root.name, f"--users-share {options.users_share:g}"]
+def _command(projects: Sequence[Project], options: MoeOptions) -> str:
+    parts = ["plait bench moe", *(f"-w {project.root.name}" for project in projects)]
+    parts += [] if options.train_exposures is None else [f"--train-exposures {options.train_exposures}"]
     parts += [f"--test-exposures {options.test_exposures}"]
     parts += [f"--variants {name}" for name in options.variants if tuple(options.variants) != USUAL]
     parts += [f"--experts {count}" for count in options.experts]
     parts += [f"--seeds {seed}" for seed in options.seeds]
     parts += [f"--set '{setting}'" for setting in options.settings]
-    parts += [] if options.single else ["--no-single"]
-    parts += [f"--name {options.name}"]
-    return " ".join([*parts, f"--seesaw-name {options.seesaw_name}"] if options.single else parts)
+    parts += [] if options.single_seeds is None else [f"--single-seeds {options.single_seeds}"]
+    return " ".join([*parts, f"--name {options.name}", f"--seesaw-name {options.seesaw_name}"])
 
 
 _NOTES = (

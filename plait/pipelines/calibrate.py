@@ -54,22 +54,29 @@ def calibrate_model(
             for all.
 
     Raises:
-        ArtifactError: there is no such ranker, it is of other data, or the window holds no exposures.
+        ArtifactError: there is no such ranker, it is of other data, or the window holds no mature label.
     """
     source = Registry(project.hidden / "registry").resolve(reference)
     dataset = registered_dataset(project, source)
     ranker = uncalibrated(load_model(source))
     rows, time_B = _rows(dataset, ranker, last_ms)
     if not len(time_B):
-        raise ArtifactError("the validation window holds no exposures; look at [split] in plait.toml")
+        raise ArtifactError("the validation window holds no mature label; look at [split] in plait.toml")
     curves = fit_curves(rows, method)
-    fitted_on = {"window": Split.VALID.value, "rows": len(time_B), "from": int(time_B.min()), "to": int(time_B.max())}
-    registered = _register(project, source, curves, {"method": method, "of": source.reference, **fitted_on})
+    noted: dict[str, int | str] = {
+        "method": method,
+        "of": source.reference,
+        "window": Split.VALID.value,
+        "rows": len(time_B),
+        "from": int(time_B.min()),
+        "to": int(time_B.max()),
+    }
+    registered = _register(project, source, curves, noted)
     return Calibrated(source, registered, dataset, ranker, calibrated(ranker, curve_layer(curves)), len(time_B))
 
 
 def _rows(dataset: EncodedDataset, ranker: nn.Module, last_ms: int | None) -> tuple[CalibrationRows, NDArray[np.int64]]:
-    """Labelled logits of the validation window, and the times of their exposures."""
+    """Labelled logits of the validation window, and the times of the exposures whose labels count."""
     predictions = predict(dataset, ranker, Split.VALID, label="validation window")
     time_B, mask_BT = dataset.times(predictions.rows), predictions.mask_BT
     if last_ms is not None:
@@ -81,12 +88,12 @@ def _rows(dataset: EncodedDataset, ranker: nn.Module, last_ms: int | None) -> tu
         dataset.scenarios(predictions.rows).astype(np.int64),
         len(dataset.spec.scenarios),
     )
-    return rows, time_B
+    return rows, time_B[mask_BT.any(axis=1)]
 
 
 def last_mature(time_B: NDArray[np.int64], mask_BT: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Time of the last exposure whose label is mature, by objective; the first of all times where there is none."""
-    return np.where(mask_BT, time_B[:, None], time_B.min(initial=0)).max(axis=0, initial=0)
+    """Time of the last exposure whose label is mature, by objective; 0 where there is none."""
+    return np.asarray(np.where(mask_BT, time_B[:, None], 0).max(axis=0, initial=0))
 
 
 def _register(

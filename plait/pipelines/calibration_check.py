@@ -10,12 +10,12 @@ from torch import nn
 from plait.calibration import DriftRule, Window, drift_windows
 from plait.evaluation import Estimate, Evaluation, field_rce
 from plait.features.dataset import EncodedDataset
+from plait.models.loading import load_model
 from plait.pipelines.calibrate import Calibrated
 from plait.pipelines.evaluate import registered_dataset
 from plait.pipelines.measure import measure
 from plait.pipelines.project import Project
 from plait.registry import Registry
-from plait.models.loading import load_model
 from plait.schema import Split
 from plait.training import predict
 
@@ -56,9 +56,7 @@ class BeforeAfter:
 
 def check_calibration(done: Calibrated, *, bootstrap: int) -> BeforeAfter:
     """Measure a model without and with its curves on the test window, which neither has seen."""
-    return BeforeAfter(
-        *(_measured(done.dataset, model, bootstrap=bootstrap) for model in (done.ranker, done.model))
-    )
+    return BeforeAfter(*(_measured(done.dataset, model, bootstrap=bootstrap) for model in (done.ranker, done.model)))
 
 
 def calibration_of(
@@ -69,9 +67,7 @@ def calibration_of(
     errors = {}
     for index, objective in enumerate(dataset.spec.objectives):
         known_B = mask_BT[:, index] & (scenario_B >= 0)
-        errors[objective] = field_rce(
-            labels_BT[known_B, index], probabilities_BT[known_B, index], scenario_B[known_B]
-        )
+        errors[objective] = field_rce(labels_BT[known_B, index], probabilities_BT[known_B, index], scenario_B[known_B])
     return Calibration(measure(dataset, rows_B, probabilities_BT, bootstrap=bootstrap), errors)
 
 

@@ -68,6 +68,7 @@ RUNGS = (
         needs=("user_embedding",),
     ),
     Rung("hstu", "hstu", "the whole history in order and time: HSTU + DNN"),
+    Rung("moe", "hstu-moe", "four narrow experts in place of the MLP and a tower per objective: a dense mixture"),
 )
 
 

@@ -65,6 +65,8 @@ class CellPlan:
 
     overrides: Mapping[str, Any]
     """Laid over every recipe, by section."""
+    train_exposures: int | None
+    """About how many a cell is trained on; None: all there are."""
     test_exposures: int
     bootstrap: int
 
@@ -99,10 +101,17 @@ class Cells:
         """The workspace's samples."""
         return EncodedDataset.open(encoded_dataset(self.project))
 
+    @cached_property
+    def users_share(self) -> float:
+        """Share of the training exposures, of whole users, that a cell is trained on."""
+        wanted, there = self.plan.train_exposures, len(self.dataset.rows(Split.TRAIN))
+        return 1.0 if wanted is None else min(1.0, wanted / there)
+
     def of(self, name: str, seed: int) -> Cell:
         """The cell of this variant and seed."""
         variant = variant_named(name, self.dataset.spec.objectives)
-        overrides = merge(merge(dict(self.plan.overrides), dict(variant.overrides)), {"training": {"seed": seed}})
+        training = {"seed": seed, "users_share": self.users_share}
+        overrides = merge(merge(dict(self.plan.overrides), dict(variant.overrides)), {"training": training})
         trained = train_model(
             self.project, variant.recipe, name=f"grid-{name}-{seed}", overrides=overrides, register=False
         )
@@ -134,9 +143,8 @@ class Cells:
     def positives(self) -> NDArray[np.float64]:
         """`[T]`: about how many positive labels of each objective a cell trains on."""
         rows_B = self.dataset.rows(Split.TRAIN)
-        share = float(self.plan.overrides.get("training", {}).get("users_share", 1.0))
         positive_T: NDArray[np.float64] = (self.dataset.labels(rows_B) * self.dataset.mask(rows_B)).sum(0, np.float64)
-        return positive_T * share
+        return positive_T * self.users_share
 
 
 def variant_named(name: str, objectives: Sequence[str]) -> Variant:

@@ -114,6 +114,7 @@ def test_what_is_registered(project):
     assert (noted["method"], noted["of"], noted["window"]) == ("field", "lr@1", "valid")
     cut = START_MS + TURN * 86_400_000
     assert cut - 86_400_000 < noted["from"] < noted["to"] < cut + 16 * 86_400_000
+    assert 4.5 * 86_400_000 < noted["to"] - noted["from"] < 5 * 86_400_000
     model = load_model(new)
     assert isinstance(model, CalibratedRanker)
     assert sorted(load_file(new.file("calibration.safetensors"))) == ["below_ST", "knot_STK", "slope_STK", "value_ST"]
@@ -183,3 +184,12 @@ def test_the_commands(project, tmp_path):
     assert result.exit_code == 2
     manifest = json.loads((project.hidden / "registry" / "lr" / "2" / "manifest.json").read_text())
     assert "calibration.safetensors" in manifest["files"]
+
+
+def test_training_on_labels_as_they_stand(project):
+    """Windows of one hour and a log of days: next to nothing is immature, and all ways agree closely."""
+    for way in ("naive", "dfm"):
+        once = {"training": {"epochs": 1, "tensorboard": False, "delayed_feedback": way}}
+        trained = train_model(project, "lr", name=f"lr-{way}", overrides=once)
+        plain = train_model(project, "lr", overrides={"training": {"epochs": 1, "tensorboard": False}})
+        assert trained.result.curve[-1].logloss == pytest.approx(plain.result.curve[-1].logloss, abs=2e-3)

@@ -89,6 +89,15 @@ def beauty(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def beauty_and_sports(beauty: Path, tmp_path: Path) -> Path:
+    both = tmp_path / "both"
+    both.mkdir()
+    beauty.rename(both / "amazon-beauty")
+    write(both / "amazon-sports" / "user_sequence.txt", "UA B4 S1\nUC S1 S2\n")
+    return both
+
+
+@pytest.fixture
 def frappe(tmp_path: Path) -> Path:
     folder = tmp_path / "frappe"
     write(

@@ -100,3 +100,36 @@ def test_bad_lines_are_kept_with_reasons(importing, beauty):
 def test_option_out_of_range_is_refused(importing, beauty):
     with pytest.raises(ConfigError, match="negatives"):
         importing("amazon-beauty", beauty, negatives=-1)
+
+
+def test_two_domains_share_people_and_no_history(importing, table, beauty_and_sports):
+    report = importing("amazon-beauty-sports", beauty_and_sports, negatives=0)
+
+    assert table(report, "users").rows() == [
+        ("beauty:UB", "UB"),
+        ("beauty:UA", "UA"),
+        ("sports:UA", "UA"),
+        ("sports:UC", "UC"),
+    ]
+    assert table(report, "items")["item_id"].to_list() == ["B1", "B2", "B3", "B4", "S1", "S2"]
+    assert table(report, "items")["attribute_1"].to_list() == [
+        "beauty:6",
+        "beauty:6",
+        "beauty:6",
+        "beauty:9",
+        None,
+        None,
+    ]
+    shown = table(report, "exposures")
+    assert shown.filter(scenario="sports").rows() == [
+        (6, START, "sports:UA", "B4", "sports", 0),
+        (7, START + DAY, "sports:UA", "S1", "sports", 0),
+        (8, START, "sports:UC", "S1", "sports", 0),
+        (9, START + DAY, "sports:UC", "S2", "sports", 0),
+    ]
+    assert load_workspace(report.folder).scenario_names() == ["beauty", "sports"]
+    assert (
+        table(importing("amazon-beauty-sports", beauty_and_sports, replace=True), "exposures")["exposure_id"]
+        .is_unique()
+        .all()
+    )

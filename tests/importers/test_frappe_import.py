@@ -107,3 +107,13 @@ def test_apps_told_in_texts_are_never_shown(importing, table, frappe):
     workspace = load_workspace(report.folder)
     assert workspace.embedding.actions == {"have": "apps"}
     assert workspace.embedding.recency == 36_500 * 86_400_000
+    assert workspace.models["ctrl-dcnv2-align"].overrides["model"]["inputs"] == ["user", "item", "context"]
+
+
+def test_a_context_can_be_the_scenario(importing, table, frappe):
+    report = importing("frappe", frappe, scenario="daytime")
+    used = table(report, "exposures").filter(is_sampled=0)
+
+    assert used["scenario"].to_list() == ["morning", "noon", "night", "night"]
+    assert table(report, "behaviours")["scenario"].to_list() == ["morning", "noon", "night", "night"]
+    assert load_workspace(report.folder).scenario_names() == ["morning", "night", "noon"]

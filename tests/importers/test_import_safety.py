@@ -230,6 +230,7 @@ def test_every_importer_writes_a_workspace_with_all_comments(name, importing, re
         "movielens-20m": "ml20m",
         "amazon-beauty": "beauty",
         "amazon-sports": "beauty",
+        "amazon-beauty-sports": "beauty_and_sports",
     }
     report = importing(name, request.getfixturevalue(fixtures.get(name, name)))
     workspace = load_workspace(report.folder)

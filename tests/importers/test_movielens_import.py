@@ -34,6 +34,21 @@ def test_1m_as_in_tables_of_click_models(importing, table, ml1m):
     assert (split.kind, split.valid, split.test) == ("global_time", 0.1, 0.1)
 
 
+def test_1m_two_objectives_by_quarters_of_the_day(importing, table, ml1m):
+    """22:12, 22:35 and 22:32 UTC: evenings all; one midnight-to-six time would be a night."""
+    report = importing("movielens-1m", ml1m, top=True, dayparts=True)
+
+    assert table(report, "exposures")["scenario"].to_list() == ["evening"] * 3
+    workspace = load_workspace(report.folder)
+    assert workspace.scenario_names() == ["night", "morning", "afternoon", "evening"]
+    top = workspace.objectives[1]
+    assert (top.name, top.min_value, top.parent) == ("top", 5.0, "liked")
+    ratings = ml1m / "ml-1m" / "ratings.dat"
+    ratings.write_text("1::10::5::86400\n1::20::3::107999\n2::10::4::108000\n")  # 0:00, 5:59:59 and 6:00
+    report = importing("movielens-1m", ml1m, replace=True, dayparts=True)
+    assert table(report, "exposures")["scenario"].to_list() == ["night", "night", "morning"]
+
+
 def test_1m_without_users_whose_times_were_filled_in(importing, table, ml1m, tmp_path):
     """Of the three lines only the second, of user 1, has its own time."""
     flags = tmp_path / "flags.parquet"

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from plait.errors import ConfigError
 from plait.models.config import parse_model
-from plait.models.expert_head import ExpertHead
+from plait.models.expert_head import ExpertHead, deep_flops
 from plait.models.head import Funnel, MlpHead
 from plait.nn.experts import Gate
 
@@ -69,6 +69,15 @@ def test_flops_are_what_pytorch_counts(name):
     with FlopCounterMode(display=False) as counter:
         made(*inputs(rows))
     assert counter.get_total_flops() == rows * made.flops
+
+
+def test_flops_by_hand():
+    """20 inputs, 4 experts of 8 and 6, a gate and a tower of 5 for each of 3 objectives; 2 operations per product."""
+    experts = 4 * (20 * 8 + 8 * 6)
+    gates, mixtures = 3 * 4 * 20, 3 * 4 * 6
+    towers = 3 * (6 * 5 + 5 * 1)
+    made = config(routing="softmax", towers=[5]).experts
+    assert deep_flops(made, WIDTH, OBJECTIVES) == 2 * (experts + gates + mixtures + towers)
 
 
 @pytest.mark.parametrize("shared", [1, 4, 8])

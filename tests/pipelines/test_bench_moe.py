@@ -14,7 +14,7 @@ from plait.evaluation import Difference, evaluate, paired_difference
 from plait.features.dataset import EncodedDataset
 from plait.models.batch import Batch
 from plait.models.expert_head import ExpertHead
-from plait.pipelines.bench_moe import MoeOptions, run_grid, write_grid
+from plait.pipelines.bench_moe import MoeOptions, measure_grids, run_grid
 from plait.pipelines.bench_moe_speed import MoeSpeed, measure_moe_speed
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.evaluate import evaluate_against
@@ -51,10 +51,11 @@ def test_variants_by_name():
 @pytest.mark.slow
 def test_grid_and_seesaw(project, tmp_path):
     options = MoeOptions(
-        ("shared_bottom", "mmoe"), (), (1, 2), 0.5, 2000, bootstrap=40, overrides=SMALL, name="grid", seesaw_name="see"
+        ("shared_bottom", "mmoe"), (), (1, 2), 2000, 2000, bootstrap=40, overrides=SMALL, name="grid", seesaw_name="see"
     )
+    paths = measure_grids([project], options, folder=tmp_path)
     grid = run_grid(project, options)
-    paths = write_grid(project, grid, options, folder=tmp_path)
+    assert 0 < grid.users_share < 1
     metrics = json.loads(paths[0].read_text())["metrics"]
     assert [path.stem for path in paths] == ["grid", "see"]
     shared, mmoe = (metrics[f"{name}.auc_mean"]["value"] for name in ("shared_bottom", "mmoe"))
@@ -146,6 +147,18 @@ def test_cells_are_compared_on_the_same_resamples():
     assert turned.difference == pytest.approx(1 - 2 * one.cells["turned"]["t"].auc.value)
     assert turned.high < 0
     assert (mark(same, 1), mark(turned, 1), mark(turned, -1)) == ("·", "▼", "▲")
+    rare_BT = np.where(
+        (scenario_B[:, None] == 0) & (np.cumsum(labels_BT * (scenario_B == 0)[:, None], 0) > 9), 0, labels_BT
+    )
+    few, fewer = (
+        evaluate(
+            rare_BT, mask_BT, p_BT, users_B, scenario_B, ["t"], ["same", "turned"], bootstrap=50, cell_replicates=True
+        )
+        for p_BT in (a_BT, 1 - a_BT)
+    )
+    assert few.cells["same"]["t"].positives == 9
+    assert paired_difference(few, fewer).cells["same"]["t"]["auc"].low is None
+    assert paired_difference(few, fewer).cells["turned"]["t"]["auc"].low is not None
     assert paired_difference(one, two).from_json(paired_difference(one, two).to_json()).cells == cells
 
 

@@ -13,8 +13,8 @@ from plait.calibration.curves import Curve
 from plait.features.dataset import EncodedDataset
 from plait.features.encoding import encode_samples
 from plait.models.builder import build_model
-from plait.models.config import parse_model
 from plait.models.calibrated import curve_layer
+from plait.models.config import parse_model
 from plait.models.loading import CURVES_FILE, MODEL_FILE, SPEC_FILE, WEIGHTS_FILE
 from plait.registry import Registry
 from plait.retrieval.build import build_retrieval

@@ -1,7 +1,7 @@
 """Importers: official layouts of public data sets into workspaces."""
 
 from plait.config import nearest
-from plait.data.importers import amazon, frappe, kuairand, movielens_1m, movielens_20m, movielens_100k
+from plait.data.importers import amazon, amazon_domains, frappe, kuairand, movielens_1m, movielens_20m, movielens_100k
 from plait.data.importers.contract import Draft, Importer, NoOptions
 from plait.data.importers.folder import ImportReport, import_source
 from plait.errors import ConfigError
@@ -14,6 +14,7 @@ IMPORTERS: dict[str, Importer] = {
         movielens_20m.IMPORTER,
         amazon.BEAUTY,
         amazon.SPORTS,
+        amazon_domains.IMPORTER,
         frappe.IMPORTER,
         kuairand.IMPORTER,
     )

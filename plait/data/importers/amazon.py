@@ -41,29 +41,56 @@ class AmazonOptions(Settings):
 
 def run(name: str, source: Source, writer: WorkspaceWriter, options: AmazonOptions) -> Draft:
     """Read the download, write the tables."""
-    events = _read_events(source.find("user_sequence.txt"), writer)
+    events = read_events(source.find("user_sequence.txt"), writer)
     items = events[C.ITEM_ID].unique().sort()
-    writer.append(TableName.ITEMS, _item_table(items, source, writer))
+    writer.append(TableName.ITEMS, item_table(items, source, writer))
     writer.append(TableName.USERS, events[C.USER_ID].unique(maintain_order=True).to_frame())
+    write_events(events, items, writer, options)
+    return _draft(name, options)
+
+
+def write_events(
+    events: pl.DataFrame,
+    items: pl.Series,
+    writer: WorkspaceWriter,
+    options: AmazonOptions,
+    *,
+    scenario: str = SCENARIO,
+    first: int = 1,
+) -> int:
+    """Write `user_id, item_id, step` as exposures with their negatives, and as behaviours.
+
+    Args:
+        events: one row per review.
+        items: what negatives are drawn from, sorted.
+        writer: of the workspace.
+        options: number of negatives and seed.
+        scenario: of all of them.
+        first: exposure id of the first.
+
+    Returns:
+        The next exposure id that is free.
+    """
     shown = events.select(
-        pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(C.EXPOSURE_ID),
+        pl.int_range(first, first + pl.len(), dtype=pl.Int64).alias(C.EXPOSURE_ID),
         ordinal_time(pl.col("step")).alias(C.TIME),
         C.USER_ID,
         C.ITEM_ID,
-        pl.lit(SCENARIO).alias(C.SCENARIO),
+        pl.lit(scenario).alias(C.SCENARIO),
         pl.lit(0, dtype=pl.Int8).alias("is_sampled"),
     )
     writer.append(TableName.EXPOSURES, shown)
-    if options.negatives:
-        writer.append(TableName.EXPOSURES, _negatives(shown, items, options))
+    beside = negatives_beside(shown, items, options) if options.negatives else shown.clear()
+    if beside.height:
+        writer.append(TableName.EXPOSURES, beside)
     writer.append(
         TableName.BEHAVIOURS,
         shown.select(C.TIME, C.USER_ID, C.ITEM_ID, pl.lit(REVIEW).alias(C.ACTION), C.SCENARIO, C.EXPOSURE_ID),
     )
-    return _draft(name, options)
+    return first + shown.height + beside.height
 
 
-def _read_events(file: SourceFile, writer: WorkspaceWriter) -> pl.DataFrame:
+def read_events(file: SourceFile, writer: WorkspaceWriter) -> pl.DataFrame:
     """One row per event: `user_id, item_id, step` (from 0), in the order of the file."""
     lines = pl.concat([*read_lines(file, "utf-8", writer), pl.DataFrame(schema=_LINE_SCHEMA)])
     words = pl.col("text").str.split(" ").list.eval(pl.element().filter(pl.element() != ""))
@@ -95,7 +122,7 @@ def _read_events(file: SourceFile, writer: WorkspaceWriter) -> pl.DataFrame:
 _LINE_SCHEMA = {"line": pl.Int64, "text": pl.String, "broken": pl.Boolean}
 
 
-def _negatives(shown: pl.DataFrame, items: pl.Series, options: AmazonOptions) -> pl.DataFrame:
+def negatives_beside(shown: pl.DataFrame, items: pl.Series, options: AmazonOptions) -> pl.DataFrame:
     """Exposures beside the real ones, at their times, of items that the user never reviewed."""
     users = shown[C.USER_ID].rle_id().to_numpy().astype("int64")
     codes = items.search_sorted(shown[C.ITEM_ID]).to_numpy().astype("int64")
@@ -103,12 +130,13 @@ def _negatives(shown: pl.DataFrame, items: pl.Series, options: AmazonOptions) ->
     places = np.repeat(np.arange(shown.height), options.negatives)[drawn.reshape(-1) >= 0]
     return shown[places].with_columns(
         items.gather(drawn[drawn >= 0]).alias(C.ITEM_ID),
-        pl.int_range(shown.height + 1, shown.height + 1 + pl.len(), dtype=pl.Int64).alias(C.EXPOSURE_ID),
+        (pl.lit(shown[C.EXPOSURE_ID].max()) + pl.int_range(1, 1 + pl.len(), dtype=pl.Int64)).alias(C.EXPOSURE_ID),
         pl.lit(1, dtype=pl.Int8).alias("is_sampled"),
     )
 
 
-def _item_table(items: pl.Series, source: Source, writer: WorkspaceWriter) -> pl.DataFrame:
+def item_table(items: pl.Series, source: Source, writer: WorkspaceWriter) -> pl.DataFrame:
+    """The items with their titles or short texts and their attributes."""
     table = items.to_frame()
     for extra in (_titles(source, writer), _short_texts(source, writer), _attributes(source, writer)):
         table = table.join(extra, on=C.ITEM_ID, how="left", maintain_order="left")
@@ -200,10 +228,10 @@ def _draft(name: str, options: AmazonOptions) -> Draft:
         f"{options.negatives} per review that the user never reviewed, drawn uniformly (seed {options.seed}; "
         "is_sampled = 1). Metrics over sampled negatives compare models with each other, not with published rankings."
     )
-    return Draft(workspace, header, _COMMENTS)
+    return Draft(workspace, header, COMMENTS)
 
 
-_COMMENTS = {
+COMMENTS = {
     "tables.users": "The source has no profiles.",
     "tables.items.columns.short_text": "a few words per item, where the download has them",
     "tables.items.columns.attribute_1": "codes without names: the item's attributes, the most widely shared first",

@@ -1,5 +1,7 @@
 """Frappe: how often people used which app in which context; no times, and only what was used."""
 
+from typing import Literal
+
 import numpy as np
 import polars as pl
 from pydantic import Field as Limits
@@ -14,6 +16,7 @@ from plait.config import (
     TableSettings,
     Workspace,
 )
+from plait.data.importers.click_models import click_models
 from plait.data.importers.clock import ORDINAL_NOTE, ordinal_time
 from plait.data.importers.contract import Draft, Importer
 from plait.data.importers.lines import LINE, Field, Layout, read_whole
@@ -77,6 +80,8 @@ class FrappeOptions(Settings):
     """How many apps that the user never used are shown beside each used one, in the same context."""
     seed: int = 7
     """Seed of the sampled negatives, of the order of each user's apps and of the apps told in texts."""
+    scenario: Literal["phone", "daytime", "day_of_week", "day_kind", "place", "weather"] = "phone"
+    """Which context is the scenario, its values being the scenarios; `phone`: there is one scenario of that name."""
     told: float = Limits(0.0, ge=0, lt=1)
     """Share of the apps that are never shown: that a user used them is told as action `have`, before all exposures. A
     text about these alone cannot give a label away."""
@@ -90,10 +95,16 @@ def run(source: Source, writer: WorkspaceWriter, options: FrappeOptions) -> Draf
     writer.append(TableName.USERS, log[C.USER_ID].unique().sort().to_frame())
     items = _item_table(log, apps)
     writer.append(TableName.ITEMS, items)
+    scenario = pl.lit(SCENARIO) if options.scenario == SCENARIO else pl.col(options.scenario)
+    log = log.with_columns(scenario.alias(C.SCENARIO))
     told = _told_apps(items[C.ITEM_ID], options)
     shown = items[C.ITEM_ID].filter(~items[C.ITEM_ID].is_in(told.implode()))
     if options.told:
-        pairs = _of_apps(log, told).group_by(C.USER_ID, C.ITEM_ID).agg(pl.col("cnt").sum(), pl.col(LINE).first())
+        pairs = (
+            _of_apps(log, told)
+            .group_by(C.USER_ID, C.ITEM_ID)
+            .agg(pl.col("cnt").sum(), pl.col(LINE, C.SCENARIO).first())
+        )
         writer.append(TableName.BEHAVIOURS, _behaviours(pairs.sort(C.USER_ID, C.ITEM_ID).with_columns(step=0), HAVE))
     log = _of_apps(log, shown)
     used = log.join(_ordered_pairs(log, shown, options), on=(C.USER_ID, C.ITEM_ID), how="left", maintain_order="left")
@@ -101,7 +112,7 @@ def run(source: Source, writer: WorkspaceWriter, options: FrappeOptions) -> Draf
     if options.negatives:
         writer.append(TableName.EXPOSURES, _exposures(_negatives(used, shown), sampled=1))
     writer.append(TableName.BEHAVIOURS, _behaviours(used, USE))
-    return _draft(options)
+    return _draft(options, used[C.SCENARIO].unique().sort().to_list())
 
 
 def _told_apps(items: pl.Series, options: FrappeOptions) -> pl.Series:
@@ -122,7 +133,7 @@ def _behaviours(rows: pl.DataFrame, action: str) -> pl.DataFrame:
         C.ITEM_ID,
         pl.lit(action).alias(C.ACTION),
         pl.col("cnt").cast(pl.Float64).alias(C.VALUE),
-        pl.lit(SCENARIO).alias(C.SCENARIO),
+        C.SCENARIO,
         (pl.col(LINE) if action == USE else pl.lit(None, dtype=pl.Int64)).alias(C.EXPOSURE_ID),
     )
 
@@ -150,7 +161,7 @@ def _exposures(rows: pl.DataFrame, sampled: int) -> pl.DataFrame:
         ordinal_time(pl.col("step")).alias(C.TIME),
         C.USER_ID,
         C.ITEM_ID,
-        pl.lit(SCENARIO).alias(C.SCENARIO),
+        C.SCENARIO,
         *CONTEXT.values(),
         pl.lit(sampled, dtype=pl.Int8).alias("is_sampled"),
     )
@@ -189,7 +200,7 @@ def _item_table(log: pl.DataFrame, apps: pl.DataFrame) -> pl.DataFrame:
     return described.join(costs, on=C.ITEM_ID, how="full", coalesce=True).sort(C.ITEM_ID)
 
 
-def _draft(options: FrappeOptions) -> Draft:
+def _draft(options: FrappeOptions, scenarios: list[str]) -> Draft:
     workspace = Workspace(
         name="frappe",
         tables={
@@ -201,10 +212,11 @@ def _draft(options: FrappeOptions) -> Draft:
             ),
             TableName.BEHAVIOURS: TableSettings(path="behaviours/*.parquet"),
         },
-        scenarios=[ScenarioSettings(name=SCENARIO, app="Frappe")],
+        scenarios=[ScenarioSettings(name=name, app="Frappe") for name in scenarios],
         objectives=[ObjectiveSettings(name="used", action=USE, attribution="exposure_id", window=0, value=1.0)],
         split=SplitSettings(kind="per_user_time"),
         embedding=_TOLD_IN_TEXTS if options.told else EmbeddingSettings(),
+        models=_MODELS if options.told else {},
     )
     return Draft(workspace, _HEADER.format(negatives=options.negatives, seed=options.seed), _COMMENTS)
 
@@ -213,6 +225,9 @@ _TOLD_IN_TEXTS = EmbeddingSettings(
     encoder=EncoderSettings(kind="minilm"), language="en", actions={HAVE: "apps"}, items=20, recency="36500d"
 )
 """Users told by the apps that are never shown, whatever the ordinal clock says."""
+
+_MODELS = click_models(inputs=["user", "item", "context"], embedding_dim=16)
+"""Published tables give models user, app and context; what the ordinal clock would count is left out."""
 
 _HEADER = (
     "frappe: app usage in context, imported by `plait data import frappe`.\n\n"

@@ -33,17 +33,22 @@ def ratings_layout(separator: str) -> Layout:
     )
 
 
-def write_ratings(writer: WorkspaceWriter, ratings: pl.DataFrame) -> None:
+def write_ratings(writer: WorkspaceWriter, ratings: pl.DataFrame, scenario: pl.Expr | None = None) -> None:
     """Write rows of `line, user_id, item_id, rating, seconds` as exposures and behaviours.
 
     The exposure id is the line in the ratings file.
+
+    Args:
+        writer: of the workspace.
+        ratings: the rows.
+        scenario: of a row; None for `SCENARIO`.
     """
     seen = ratings.select(
         pl.col(LINE).alias(C.EXPOSURE_ID),
         (pl.col("seconds") * 1000).alias(C.TIME),
         C.USER_ID,
         C.ITEM_ID,
-        pl.lit(SCENARIO).alias(C.SCENARIO),
+        (pl.lit(SCENARIO) if scenario is None else scenario).alias(C.SCENARIO),
         "rating",
     )
     writer.append(TableName.EXPOSURES, seen.drop("rating"))

@@ -9,8 +9,16 @@ import polars as pl
 from pydantic import PositiveInt, field_serializer
 
 from plait import seeding
-from plait.config import EmbeddingSettings, EncoderSettings, ModelSettings, Settings, SplitSettings
+from plait.config import (
+    EmbeddingSettings,
+    EncoderSettings,
+    ObjectiveSettings,
+    ScenarioSettings,
+    Settings,
+    SplitSettings,
+)
 from plait.data.importers import movielens
+from plait.data.importers.click_models import click_models
 from plait.data.importers.contract import Draft, Importer
 from plait.data.importers.lines import LINE, Field, Layout, read_blocks, read_whole
 from plait.data.importers.source import Source
@@ -47,12 +55,7 @@ OCCUPATIONS = (
 _UNDECIDED = 3.0
 """Stars that say neither liked nor disliked."""
 
-_CLICK_MODELS = ("wide-deep", "deepfm", "dcnv2", "autoint", "ctrl-autoint", "ctrl-dcnv2")
-_PROFILE_AND_FILM = {"model": {"inputs": ["user", "item"]}}
-_MODELS = {
-    name: ModelSettings(recipe=name, overrides=_PROFILE_AND_FILM)
-    for name in (*_CLICK_MODELS, "ctrl-autoint-align", "ctrl-dcnv2-align")
-}
+_MODELS = click_models(inputs=["user", "item"])
 """Published tables give models ids, profile and film, no clock and no counts."""
 _EMBEDDING = EmbeddingSettings(
     encoder=EncoderSettings(kind="minilm", max_tokens=128),
@@ -61,6 +64,13 @@ _EMBEDDING = EmbeddingSettings(
     recency=3_660 * 86_400_000,
 )
 """Most people rated within one day, so their texts are made by the hour; what they rated long ago still counts."""
+
+DAYPARTS = ("night", "morning", "afternoon", "evening")
+"""The quarters of the day, from midnight on."""
+_DAYPART = pl.lit(pl.Series(DAYPARTS)).gather(pl.col("seconds") // 21_600 % 4)
+_TOP = ObjectiveSettings(
+    name="top", action=movielens.RATE, min_value=5.0, parent="liked", attribution="exposure_id", window=0, value=1.0
+)
 
 _RATINGS = movielens.ratings_layout("::")
 _FILMS = Layout(
@@ -89,6 +99,10 @@ class MovieLensOptions(Settings):
     validation and test are 8:1:1. `plait`: all ratings, 7:1:2."""
     split: Literal["per_user_time", "global_time"] = "per_user_time"
     """What the shares are counted on."""
+    top: bool = False
+    """A second objective, `top`: five stars, which only what is liked gets."""
+    dayparts: bool = False
+    """Scenarios are the quarters of the day (UTC): night, morning, afternoon, evening."""
     users: PositiveInt | None = None
     """Only so many users, drawn by a fixed seed, and their ratings: a table that is trained in minutes."""
     exact_times: Path | None = None
@@ -113,10 +127,11 @@ def run(source: Source, writer: WorkspaceWriter, options: MovieLensOptions) -> D
     kept = pl.lit(value=True) if options.protocol == "plait" else pl.col("rating") != _UNDECIDED
     if options.exact_times is not None:
         kept &= pl.col(C.USER_ID).is_in(_timed_users(pl.concat(blocks), options.exact_times).implode())
+    scenario = _DAYPART if options.dayparts else pl.lit(movielens.SCENARIO)
     if options.users is not None:
         kept &= pl.col(C.USER_ID).is_in(people[C.USER_ID].implode())
     for block in blocks:
-        movielens.write_ratings(writer, block.filter(kept))
+        movielens.write_ratings(writer, block.filter(kept), scenario)
     draft = movielens.draft(
         "movielens-1m",
         user_columns=dict.fromkeys(("gender", "age", "occupation", "zip_prefix"), Meaning.CATEGORY),
@@ -130,6 +145,10 @@ def run(source: Source, writer: WorkspaceWriter, options: MovieLensOptions) -> D
 
     share = 0.1 if options.protocol == "ctr" else SplitSettings().test
     changes: dict[str, Any] = {"split": SplitSettings(kind=options.split, test=share)}
+    if options.top:
+        changes["objectives"] = [*draft.workspace.objectives, _TOP]
+    if options.dayparts:
+        changes["scenarios"] = [ScenarioSettings(name=name, app="MovieLens") for name in DAYPARTS]
     if options.protocol == "ctr":
         changes |= {"models": _MODELS, "embedding": _EMBEDDING}
     return replace(draft, workspace=draft.workspace.model_copy(update=changes))

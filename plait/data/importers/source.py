@@ -41,6 +41,11 @@ class SourceFile:
     member: str | None = None
     """Its exact name inside the zip."""
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders that it lies in, those of a zip where it is a member of one."""
+        return PurePosixPath(self.member).parts[:-1] if self.member is not None else self.path.parts[:-1]
+
     @contextmanager
     def open(self) -> Iterator["Reader"]:
         """A reader of its uncompressed bytes.
@@ -127,6 +132,10 @@ class Source:
         if path.name.endswith(_ARCHIVES):
             raise ImportLayoutError(f"{path}: unpack this archive first, then give the folder")
         raise ImportLayoutError(f"{path}: found a file, expected the folder or zip it came in; try {path.parent}")
+
+    def within(self, folder: str) -> "Source":
+        """The files that lie in a folder called so, at whatever depth."""
+        return Source(self.path / folder, [file for file in self._files if folder in file.folders])
 
     @property
     def size(self) -> int:
