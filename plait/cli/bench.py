@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -182,10 +182,6 @@ def bench_ctrl(
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
     recipes: Annotated[list[str] | None, typer.Option(help="A recipe of the table; repeat for more.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="A seed of every recipe; repeat for more.")] = None,
-    shares: Annotated[
-        list[float] | None,
-        typer.Option(help="Compare on this share of the training window too; repeat for more.", min=0, max=1),
-    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Laid over every ranker's recipe: section.key=value; repeatable.")
     ] = None,
@@ -198,7 +194,7 @@ def bench_ctrl(
     Needs the text vectors of `plait embed`. A run that was trained before with the same recipe and data is used as it
     is; one that was interrupted goes on.
 
-    Example: plait bench ctrl -w ./ml1m --seeds 1 --seeds 2 --seeds 3 --shares 0.1
+    Example: plait bench ctrl -w ./ml1m --seeds 1 --seeds 2 --seeds 3
     """
     from plait.pipelines.bench_ctrl import CtrlOptions, measure_ctrl
     from plait.pipelines.project import open_project
@@ -207,7 +203,6 @@ def bench_ctrl(
     options = CtrlOptions(
         recipes or default.recipes,
         seeds or [1],
-        shares or [],
         settings or [],
         requests=requests,
         name=name,
@@ -234,7 +229,7 @@ def bench_text_methods(
     Quality, training time and the time of a request, against the ranker without texts. Needs the vectors of
     `plait embed`; what was trained before is used as it is.
 
-    Example: plait bench text-methods -w ./demo --seeds 1 --seeds 2 --seeds 3
+    Example: plait bench text-methods -w ./frappe --seeds 1 --seeds 2 --seeds 3
     """
     from plait.pipelines.bench_text_methods import METHODS, MethodOptions, measure_methods
     from plait.pipelines.project import open_project
@@ -255,6 +250,7 @@ def bench_encoders(
     every: Annotated[str, typer.Option(help="Time between two snapshots of users.")] = "1d",
     items: Annotated[int, typer.Option(help="The most apps that a text names per action.", min=1)] = 8,
     characters: Annotated[int, typer.Option(help="The most characters of a text.", min=40)] = 600,
+    recipe: Annotated[str, typer.Option(help="The ranker: a recipe or a model of plait.toml.")] = "dnn",
     seeds: Annotated[list[int] | None, typer.Option(help="A seed of every model; repeat for more.")] = None,
     name: Annotated[str, typer.Option(help="Of the result file.")] = "llm_rung",
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
@@ -269,7 +265,7 @@ def bench_encoders(
     from plait.pipelines.bench_encoders import EncoderOptions, measure_encoders
     from plait.pipelines.project import open_project
 
-    options = EncoderOptions(encoder, users, every, items, characters, seeds or [1], name=name, write=write)
+    options = EncoderOptions(encoder, users, every, items, characters, recipe, seeds or [1], name=name, write=write)
     _show(*measure_encoders(open_project(workspace), options))
 
 
@@ -277,6 +273,80 @@ def _show(metrics: "Mapping[str, Metric]", path: Path | None) -> None:
     for label, metric in metrics.items():
         between = "" if metric.low is None else f"  ({metric.low:,.4g} to {metric.high:,.4g})"
         typer.echo(f"{label:>40}  {metric.value:,.4g} {metric.unit}{between}")
+    if path is not None:
+        typer.echo(f"written: {path}")
+
+
+@bench.command("moe")
+def bench_moe(
+    *,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
+    variants: Annotated[
+        list[str] | None, typer.Option(help="mmoe, ple, dense_8, ...; repeat for more; all the usual ones if none.")
+    ] = None,
+    experts: Annotated[
+        list[int] | None, typer.Option(help="Also dense, softmax and sparse mixtures of so many; repeat for more.")
+    ] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed of every variant; repeat for more.")] = None,
+    users_share: Annotated[float, typer.Option(help="Share of the training exposures, of whole users.")] = 1.0,
+    test_exposures: Annotated[int, typer.Option(help="About how many are measured, of whole users.")] = 100_000,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A value laid over every recipe, as section.key=value.")
+    ] = None,
+    single: Annotated[bool, typer.Option(help="Also a model per objective, and the see-saw against them.")] = True,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "moe_grid_bench_world",
+    seesaw_name: Annotated[str, typer.Option(help="Of the see-saw's.")] = "moe_seesaw",
+    write: Annotated[bool, typer.Option(help="Keep the results under benchmarks/results/.")] = True,
+) -> None:
+    """Mixtures of experts: every variant with every seed, at matched cost, and the best against single-task models.
+
+    A cell that was trained before with the same recipe and data is read; one that was interrupted goes on.
+
+    Example: plait bench moe -w ./bench --users-share 0.1 --experts 16 --experts 64
+    """
+    from plait.pipelines.bench_moe import MoeOptions, run_grid, write_grid
+    from plait.pipelines.moe_cells import USUAL
+    from plait.pipelines.project import open_project
+    from plait.training.recipe import parse_overrides
+
+    options = MoeOptions(
+        variants or USUAL,
+        experts or (),
+        seeds or (1, 2, 3),
+        users_share,
+        test_exposures,
+        overrides=parse_overrides(settings or []),
+        single=single,
+        name=name,
+        seesaw_name=seesaw_name,
+        settings=settings or (),
+    )
+    project = open_project(workspace)
+    grid = run_grid(project, options)
+    if write:
+        for path in write_grid(project, grid, options):
+            typer.echo(f"written: {path}")
+
+
+@bench.command("moe-speed")
+def bench_moe_speed(
+    *,
+    threads: Annotated[int, typer.Option(help="Of PyTorch.", min=1)] = 1,
+    repeats: Annotated[int, typer.Option(help="Of every measurement; the fastest counts.", min=1)] = 20,
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """Experts, gates and towers as grouped products against a module each: training, inference, growth with T.
+
+    T = 12 objectives, E = 16 experts, S = 32 scenarios. Run it in a checkout; the result is
+    benchmarks/results/moe_speed.json.
+
+    Example: plait bench moe-speed
+    """
+    from plait.pipelines.bench_moe_speed import MoeSpeed, measure_moe_speed
+
+    metrics, path = measure_moe_speed(MoeSpeed(threads=threads, repeats=repeats, write=write))
+    for name, metric in metrics.items():
+        typer.echo(f"{name:>34}  {metric.value:,.4g} {metric.unit}")
     if path is not None:
         typer.echo(f"written: {path}")
 
@@ -358,56 +428,47 @@ def bench_understand_fields(
         typer.echo(f"written: {measured.path}")
 
 
-@bench.command("revenue")
-def bench_revenue(
+@bench.command("understand-colors")
+def bench_understand_colors(
     *,
-    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="A simulated workspace.")] = Path(),
-    model: Annotated[str, typer.Option(help="A registered model: name, name@version or name@alias.")],
-    calibrated: Annotated[str | None, typer.Option(help="The same model with calibrated probabilities.")] = None,
-    objective: Annotated[
-        list[str] | None,
-        typer.Option(help="What bids pay for; repeat, and each advertiser bids for one. Else as plait.toml says."),
-    ] = None,
-    requests: Annotated[int, typer.Option(help="Requests for ads of the test window, about.", min=1)] = 3_000,
-    candidates: Annotated[int, typer.Option(help="Ads that each request could show.", min=1)] = 50,
-    slots: Annotated[int, typer.Option(help="Ads that it does show.", min=1)] = 3,
-    pricing: Annotated[
-        Literal["second_price", "vcg", "first_price"] | None,
-        typer.Option(help="What winners pay; else as plait.toml says."),
-    ] = None,
-    reserve: Annotated[float | None, typer.Option(help="The least eCPM; else as plait.toml says.", min=0)] = None,
-    charge: Annotated[
-        Literal["conversion", "exposure"], typer.Option(help="conversion: CPC or CPA; exposure: oCPM.")
-    ] = "conversion",
+    data_folder: Annotated[Path, typer.Option(envvar="PLAIT_DATA", help="Folder that holds fashion/.")],
+    photographs: Annotated[int, typer.Option(help="Drawn at random.", min=1)] = 2_000,
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
 ) -> None:
-    """Expected revenue per thousand exposures, simulated: a model's probabilities, calibrated ones and the true ones.
+    """The colour measure against the base colours that a shop gave the products on fashion photographs.
 
-    Requests for ads of the test window are asked again with ads that were not shown; auctions are held with each kind
-    of probabilities, and their payments are expected by the world's true ones.
-
-    Example: plait bench revenue -w ./demo --model dnn --calibrated dnn-calibrated --objective download
+    Example: plait bench understand-colors --data-folder ~/data
     """
-    from plait.pipelines.bench_revenue import RevenueOptions, measure_revenue
+    from plait.pipelines.bench_understand_colors import measure_colors
+
+    metrics, path = measure_colors(data_folder, photographs, write=write)
+    for name, metric in metrics.items():
+        typer.echo(f"{name:>20}  {metric.value:.4f}  ({metric.low or 0:.4f} to {metric.high or 0:.4f})")
+    if path is not None:
+        typer.echo(f"written: {path}")
+
+
+@bench.command("understand-speed")
+def bench_understand_speed(
+    *,
+    model: Annotated[Path, typer.Option(help="A GGUF file that both versions ask.")],
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="A simulated world with media.")] = Path(),
+    creatives: Annotated[int, typer.Option(help="Through the workflow.", min=1)] = 100,
+    naive: Annotated[int, typer.Option(help="Through the naive version.", min=1)] = 6,
+    cached: Annotated[int, typer.Option(help="Of the run whose answers are kept.", min=1)] = 10_000,
+    write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
+) -> None:
+    """The whole workflow beside a naive version (a call per field and creative), and a run whose answers are all kept.
+
+    Example: plait bench understand-speed -w demo --model qwen.gguf
+    """
+    from plait.pipelines.bench_understand_speed import SpeedBench, measure_understand_speed
     from plait.pipelines.project import open_project
 
-    project = open_project(workspace)
-    given = {"pricing": pricing, "reserve": reserve}
-    options = RevenueOptions(
-        model,
-        project.workspace.ads.model_copy(update={key: value for key, value in given.items() if value is not None}),
-        calibrated,
-        objective or [],
-        charge=charge,
-        requests=requests,
-        candidates=candidates,
-        slots=slots,
-        write=write,
-    )
-    metrics, path = measure_revenue(project, options)
+    bench = SpeedBench(model, creatives, naive, cached, write)
+    metrics, path = measure_understand_speed(open_project(workspace), bench)
     for label, metric in metrics.items():
-        bounds = "" if metric.low is None else f"({metric.low:,.4g} to {metric.high:,.4g})"
-        typer.echo(f"{label:>24}  {metric.value:,.4g} {bounds} {metric.unit}")
+        typer.echo(f"{label:>40}  {metric.value:,.4g} {metric.unit}")
     if path is not None:
         typer.echo(f"written: {path}")
 

@@ -42,7 +42,7 @@ def demo(
     console.print("\nEverything above is [bold]simulated[/]: it proves the machine, not a market.")
     console.print(f"Done in {seconds:.0f} s. Look at:")
     console.print(f"  [bold]{page}[/]   the report: one page, opens in any browser")
-    console.print(f"  plait evaluate {ladder.last_model} -w {folder} --by-scenario")
+    console.print(f"  plait evaluate {ladder.last_model} -w {folder} --by scenario")
     console.print(f"  plait serve -w {folder} --model {ladder.last_model}   (its API: /openapi.json)")
     if result:
         for path in write_demo_results(report, ladder, seconds, size):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from plait.pipelines.ladder import Ladder
 
 
+_KINDS = ("uncalibrated", "calibrated", "oracle")
 _SHOWN: "tuple[MetricName, ...]" = ("gauc", "logloss", "pcoc")
 
 
@@ -78,11 +79,25 @@ def ladder_tables(climbed: "Ladder") -> "Group":
     if climbed.oracle is not None:
         scores = climbed.oracle.overall
         reached.add_row("oracle", _estimate(scores.auc), *(f"{scores.metric(key).value:.4f}" for key in _SHOWN))
+    value = _value(climbed)
     note = (
         "cumulative: against the rung above it in the table; alone: by itself, models against the first rung, features "
         "against their model without any. Paired, 95 %."
     )
-    return Group(reached, "", gained, f"[dim]{note}[/]")
+    return Group(reached, "", gained, *([value] if value else []), f"[dim]{note}[/]")
+
+
+def _value(climbed: "Ladder") -> str | None:
+    """What auctions earn per 1,000 exposures with the last rung's probabilities, calibrated ones and the truth."""
+    if climbed.value is None:
+        return None
+    metrics = climbed.value.metrics
+    lift, revenue = metrics["lift"], {name: metrics[f"{name}.revenue"].value for name in _KINDS}
+    bounds = "" if lift.low is None or lift.high is None else f" ({lift.low:+.2%} {lift.high:+.2%})"
+    return (
+        f"value (simulated), revenue per 1,000 exposures: {revenue['uncalibrated']:.2f}, calibrated "
+        f"{revenue['calibrated']:.2f}: {lift.value:+.2%}{bounds}; oracle {revenue['oracle']:.2f}"
+    )
 
 
 def _estimate(estimate: "Estimate") -> str:

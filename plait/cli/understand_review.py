@@ -20,20 +20,42 @@ def register(app: typer.Typer) -> None:
 def review(
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="Folder with plait.toml.")] = Path(),
     most: Annotated[int, typer.Option(help="Creatives to look at, least sure first.", min=1)] = 20,
+    web: Annotated[bool, typer.Option("--web", help="As a page in the browser, on this machine only.")] = False,
+    port: Annotated[int, typer.Option(help="Of the page; 0 takes a free one.", min=0, max=65535)] = 8090,
 ) -> None:
-    """Go through uncertain labels in the terminal: accept, correct or leave each. Every decision is kept at once.
+    """Go through uncertain labels: accept, correct or leave each. Every decision is kept at once.
 
-    Answer with Enter to accept, part of another label's name to correct, "-" to leave it, "q" to stop. The next
-    `plait understand` takes decisions over as they are and learns from them.
+    In the terminal, answer with Enter to accept, part of another label's name to correct, "-" to leave it, "q" to stop.
+    The next `plait understand` takes decisions over as they are and learns from them.
 
     Example: plait understand review -w market
+
+    Example: plait understand review -w market --web
     """
     from plait.pipelines.creative_labels import review_queue
     from plait.pipelines.project import open_project
 
-    queue = review_queue(open_project(workspace))
+    project = open_project(workspace)
+    queue = review_queue(project)
+    if web:
+        _serve(queue, project.root, port)
+        return
     _go_through(queue, queue.taxonomy, most)
     typer.echo(f"{len(queue.waiting())} wait; {len(queue.examples())} are decided: `plait understand` learns.")
+
+
+def _serve(queue: "ReviewQueue", root: Path, port: int) -> None:
+    import socket
+
+    import uvicorn
+
+    from plait.console.review_page import ReviewPage
+
+    page = ReviewPage(queue, root)
+    with socket.create_server(("127.0.0.1", port)) as place:
+        typer.echo(f"http://127.0.0.1:{place.getsockname()[1]}/?token={page.token}   (Ctrl-C ends it)")
+        server = uvicorn.Server(uvicorn.Config(page.app(), log_level="warning"))
+        server.run(sockets=[place])
 
 
 def _go_through(queue: "ReviewQueue", labels: "Taxonomy", most: int) -> None:

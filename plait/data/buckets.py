@@ -62,7 +62,7 @@ def bucket_samples(
         plan: splits and as-of times.
     """
     exposures = _unrepeated(exposures.rechunk())  # gathering rows from many chunks takes several times as long
-    behaviours = _complete(behaviours.rechunk(), exposures)
+    behaviours = complete_behaviours(behaviours.rechunk(), exposures)
     users, (user_B, user_N) = shared_codes(exposures[C.USER_ID], behaviours[C.USER_ID])
     shown_B, done_N, arrival_N = exposures[C.TIME], behaviours[C.TIME], behaviours[C.AVAILABLE_TIME]
     timeline = Timeline.over(len(users), *(times.to_numpy() for times in (shown_B, done_N, arrival_N)))
@@ -91,7 +91,7 @@ def _unrepeated(exposures: pl.DataFrame) -> pl.DataFrame:
     return exposures.sort(C.TIME, *sortable).unique(key, keep="first", maintain_order=True)
 
 
-def _complete(behaviours: pl.DataFrame, exposures: pl.DataFrame) -> pl.DataFrame:
+def complete_behaviours(behaviours: pl.DataFrame, exposures: pl.DataFrame) -> pl.DataFrame:
     """`BEHAVIOUR_COLUMNS` (null where a table has no such column) and the time of arrival."""
     kinds = {
         C.VALUE: pl.Float64(),

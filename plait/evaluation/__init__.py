@@ -8,6 +8,7 @@ from plait.evaluation.auc import auc, gauc, user_auc
 from plait.evaluation.calibration import (
     brier,
     expected_calibration_error,
+    field_rce,
     log_loss,
     normalised_entropy,
     pcoc,
@@ -44,6 +45,7 @@ __all__ = [
     "evaluate",
     "evaluate_ranking",
     "expected_calibration_error",
+    "field_rce",
     "gauc",
     "log_loss",
     "normalised_entropy",

@@ -77,6 +77,27 @@ def expected_calibration_error(labels_B: Labels, probabilities_B: Numbers, bins:
     return float(np.abs(np.bincount(bin_B, weights=gap_B)).sum() / len(labels_B))
 
 
+def field_rce(labels_B: Labels, probabilities_B: Numbers, field_B: NDArray[np.integer[Any]]) -> float:
+    """Mean relative distance between what a field's values were promised and what they got; NaN without positives.
+
+    Field-RCE = sum_z N_z |P_z - Y_z| / Y_z / sum_z N_z over the values z that have positives, with N rows, P predicted
+    and Y observed positives. Like ECE it is above 0 even for true probabilities. (Pan et al. 2020, "Field-aware
+    Calibration", section 3.2, without its 0.01 in the denominator.)
+
+    Args:
+        labels_B: outcomes.
+        probabilities_B: predictions.
+        field_B: the field's value of each row, from 0.
+    """
+    rows_Z = np.bincount(field_B)
+    observed_Z = np.bincount(field_B, weights=_outcomes(labels_B))
+    gap_Z = np.abs(np.bincount(field_B, weights=probabilities_B) - observed_Z)
+    known_Z = observed_Z > 0
+    if not known_Z.any():
+        return float("nan")
+    return float((rows_Z[known_Z] * gap_Z[known_Z] / observed_Z[known_Z]).sum() / rows_Z[known_Z].sum())
+
+
 def reliability_curve(
     labels_B: Labels, probabilities_B: Numbers, bins: int = BINS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:

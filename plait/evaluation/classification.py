@@ -1,7 +1,7 @@
 """`evaluate`: one model's probabilities against what happened, overall and per scenario and objective."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from plait.errors import DataError
 from plait.evaluation.auc import Codes, Labels, Numbers
 from plait.evaluation.bootstrap import draw_users
-from plait.evaluation.scores import METRICS, Evaluation, MetricName, Undefined
+from plait.evaluation.scores import METRICS, Evaluation, MetricName, Undefined, cell_group
 from plait.evaluation.slices import Slice, mean_slice, measure
 
 
@@ -26,6 +26,7 @@ def evaluate(  # noqa: PLR0917 (one table, column by column)
     *,
     bootstrap: int = 200,
     seed: int = 0,
+    cell_replicates: bool = False,
 ) -> Evaluation:
     """Measure one model on B exposures and T objectives; only mature labels count.
 
@@ -42,6 +43,7 @@ def evaluate(  # noqa: PLR0917 (one table, column by column)
         scenarios: S names.
         bootstrap: resamples of users for the intervals; 0: no intervals.
         seed: of the resamples. The same rows and seed give the same resamples: see `paired_difference`.
+        cell_replicates: keep the resampled metrics of every scenario x objective too, so that they can be compared.
 
     Raises:
         DataError: shapes that do not fit, probabilities outside [0, 1], mature labels other than 0 and 1, or scenario
@@ -57,7 +59,6 @@ def evaluate(  # noqa: PLR0917 (one table, column by column)
         for s, scenario in enumerate(scenarios)
     }
     overall = mean_slice(list(by_objective.values()))
-    groups = {"overall": overall, **{f"objective/{name}": one for name, one in by_objective.items()}}
     return Evaluation(
         rows=len(codes_B),
         users=len(names_U),
@@ -72,7 +73,7 @@ def evaluate(  # noqa: PLR0917 (one table, column by column)
         cells={name: {t: one.scores() for t, one in row.items()} for name, row in cells.items()},
         reliability={name: one.reliability for name, one in by_objective.items()},
         undefined=_undefined(by_objective, None) + sum((_undefined(row, s) for s, row in cells.items()), ()),
-        replicates={name: _replicates(one) for name, one in groups.items()},
+        replicates=_replicates(overall, by_objective, cells if cell_replicates else {}),
     )
 
 
@@ -116,8 +117,12 @@ def _undefined(slices: dict[str, Slice], scenario: str | None) -> tuple[Undefine
     )
 
 
-def _replicates(one: Slice) -> dict[MetricName, tuple[float, ...]]:
-    return {name: tuple(one.resampled_R[name].tolist()) for name in METRICS}
+def _replicates(
+    overall: Slice, by_objective: Mapping[str, Slice], cells: Mapping[str, Mapping[str, Slice]]
+) -> dict[str, dict[MetricName, tuple[float, ...]]]:
+    groups = {"overall": overall, **{f"objective/{name}": one for name, one in by_objective.items()}}
+    groups |= {cell_group(s, t): one for s, row in cells.items() for t, one in row.items()}
+    return {group: {name: tuple(one.resampled_R[name].tolist()) for name in METRICS} for group, one in groups.items()}
 
 
 def _pairing(table: _Table, users_B: NDArray[Any], objectives: Sequence[str], bootstrap: int, seed: int) -> str:

@@ -1,7 +1,7 @@
 """Two models on the same rows: paired differences over resampled users, and over training seeds."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,16 @@ from plait.errors import DataError
 from plait.evaluation.auc import Labels, Numbers
 from plait.evaluation.bootstrap import interval
 from plait.evaluation.classification import evaluate
-from plait.evaluation.scores import METRICS, Comparison, Difference, Estimate, Evaluation, MetricName
+from plait.evaluation.scores import (
+    METRICS,
+    Comparison,
+    Difference,
+    Estimate,
+    Evaluation,
+    MetricName,
+    Scores,
+    cell_group,
+)
 
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 """97.5 % points of Student's t with 1 to 10 degrees of freedom."""
@@ -76,8 +85,9 @@ def compare_over_seeds(a: Sequence[Evaluation], b: Sequence[Evaluation]) -> Comp
     return Comparison(
         bootstrap=a[0].bootstrap,
         seeds=len(a),
-        overall=_differences(a, b, "overall"),
-        by_objective={name: _differences(a, b, f"objective/{name}") for name in a[0].objectives},
+        overall=_differences(a, b, "overall", lambda one: one.overall),
+        by_objective={name: _of_objective(a, b, name) for name in a[0].objectives},
+        cells=_cells(a, b),
     )
 
 
@@ -99,19 +109,34 @@ def over_seeds(evaluations: Sequence[Evaluation]) -> dict[MetricName, Estimate]:
     return estimates
 
 
-def _differences(a: Sequence[Evaluation], b: Sequence[Evaluation], group: str) -> Mapping[MetricName, Difference]:
+def _of_objective(a: Sequence[Evaluation], b: Sequence[Evaluation], name: str) -> Mapping[MetricName, Difference]:
+    return _differences(a, b, f"objective/{name}", lambda one: one.by_objective[name])
+
+
+def _cells(a: Sequence[Evaluation], b: Sequence[Evaluation]) -> dict[str, dict[str, Mapping[MetricName, Difference]]]:
+    """Every scenario x objective; nothing where an evaluation did not keep the cells' resampled metrics."""
+    first = cell_group(a[0].scenarios[0], a[0].objectives[0])
+    if not all(first in one.replicates for one in (*a, *b)):
+        return {}
+    return {s: {t: _of_cell(a, b, s, t) for t in a[0].objectives} for s in a[0].scenarios}
+
+
+def _of_cell(
+    a: Sequence[Evaluation], b: Sequence[Evaluation], scenario: str, objective: str
+) -> Mapping[MetricName, Difference]:
+    return _differences(a, b, cell_group(scenario, objective), lambda one: one.cells[scenario][objective])
+
+
+def _differences(
+    a: Sequence[Evaluation], b: Sequence[Evaluation], group: str, scores: Callable[[Evaluation], Scores]
+) -> Mapping[MetricName, Difference]:
     differences: dict[MetricName, Difference] = {}
     for name in METRICS:
-        a_S, b_S = (np.array([_value(one, group, name) for one in side]) for side in (a, b))
+        a_S, b_S = (np.array([scores(one).metric(name).value for one in side]) for side in (a, b))
         a_SR, b_SR = (np.array([one.replicates[group][name] for one in side]) for side in (a, b))
         bounds = (None, None) if name == "ece" else _interval(b_S - a_S, b_SR - a_SR)
         differences[name] = Difference(float(a_S.mean()), float(b_S.mean()), float((b_S - a_S).mean()), *bounds)
     return differences
-
-
-def _value(evaluation: Evaluation, group: str, name: MetricName) -> float:
-    scores = evaluation.overall if group == "overall" else evaluation.by_objective[group.removeprefix("objective/")]
-    return scores.metric(name).value
 
 
 def _interval(values_S: NDArray[np.float64], resampled_SR: NDArray[np.float64]) -> tuple[float | None, float | None]:

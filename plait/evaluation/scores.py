@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 MetricName = Literal["auc", "gauc", "logloss", "normalised_entropy", "pcoc", "ece", "brier"]
@@ -22,6 +22,10 @@ class Estimate:
     def defined(self) -> bool:
         """Whether there is a number at all."""
         return not math.isnan(self.value)
+
+    def excludes(self, value: float) -> bool:
+        """Whether the interval lies wholly on one side of `value`."""
+        return self.low is not None and self.high is not None and (self.low > value or self.high < value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,11 @@ Replicates = Mapping[MetricName, tuple[float, ...]]
 """A metric's value in each resample, in the order of the draw."""
 
 
+def cell_group(scenario: str, objective: str) -> str:
+    """What `Evaluation.replicates` calls a cell."""
+    return f"cell/{scenario}/{objective}"
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """One model measured on one table of outcomes."""
@@ -109,7 +118,7 @@ class Evaluation:
     undefined: tuple[Undefined, ...]
     """Everything that could not be measured; such metrics are NaN above."""
     replicates: Mapping[str, Replicates]
-    """Resampled metrics of "overall" and, as "objective/<name>", of each objective."""
+    """Resampled metrics of "overall", of each objective ("objective/<name>") and, if kept, of cells (`cell_group`)."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`, undefined numbers as null."""
@@ -166,6 +175,8 @@ class Comparison:
     """How many trained models of each kind entered."""
     overall: Mapping[MetricName, Difference]
     by_objective: Mapping[str, Mapping[MetricName, Difference]]
+    cells: Mapping[str, Mapping[str, Mapping[MetricName, Difference]]] = field(default_factory=dict)
+    """By scenario, then objective; empty unless both evaluations kept the resampled metrics of cells."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`, undefined numbers as null."""
@@ -180,6 +191,10 @@ class Comparison:
             content["seeds"],
             _differences(content["overall"]),
             {name: _differences(one) for name, one in content["by_objective"].items()},
+            {
+                scenario: {name: _differences(one) for name, one in row.items()}
+                for scenario, row in content.get("cells", {}).items()
+            },
         )
 
 

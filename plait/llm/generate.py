@@ -6,8 +6,9 @@ schema, one repair, the cache, the account of tokens.
 
 import math
 import string
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +20,8 @@ Message = Mapping[str, Any]
 """`{"role": ..., "content": ...}`; content is text or a list of OpenAI's parts, images as data URLs."""
 CODES = string.ascii_uppercase
 """Letters that stand for options: one token each in every vocabulary."""
+_SECONDS = "plait_seconds"
+"""Where a kept answer says how long it took."""
 _Object = TypeVar("_Object", bound=BaseModel)
 
 
@@ -38,9 +41,11 @@ class Tokens:
 
     prompt: int = 0
     answer: int = 0
+    seconds: float = field(default=0.0, compare=False)
+    """When it was asked for the first time."""
 
     def __add__(self, other: "Tokens") -> "Tokens":
-        return Tokens(self.prompt + other.prompt, self.answer + other.answer)
+        return Tokens(self.prompt + other.prompt, self.answer + other.answer, self.seconds + other.seconds)
 
     @property
     def total(self) -> int:
@@ -131,7 +136,9 @@ class ChatModel:
         key = question_key(self.name, body)
         if self._cache is not None and (known := self._cache.get(key)) is not None:
             return known, True
+        started = time.perf_counter()
         answer = self._ask(body)
+        answer = {**answer, _SECONDS: round(time.perf_counter() - started, 4)}
         if self._cache is not None:
             self._cache.put(key, answer)
         return answer, False
@@ -146,7 +153,8 @@ def _text(answer: Mapping[str, Any]) -> str:
 
 def _tokens(answer: Mapping[str, Any]) -> Tokens:
     usage = answer.get("usage") or {}
-    return Tokens(int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
+    prompt, said = (int(usage.get(f"{kind}_tokens", 0)) for kind in ("prompt", "completion"))
+    return Tokens(prompt, said, float(answer.get(_SECONDS, 0.0)))
 
 
 def _first_token(answer: Mapping[str, Any]) -> dict[str, float]:

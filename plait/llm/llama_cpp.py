@@ -58,6 +58,10 @@ class LlamaCpp:
         return content
 
 
-def open_gguf(path: Path, cache: AnswerCache | None = None, *, context: int = 2048) -> ChatModel:
-    """A model in this process; its answers are kept under the file's content."""
-    return ChatModel(f"{path.stem}-{fingerprint_files([path])}", LlamaCpp(path, context=context), cache)
+def open_gguf(path: Path, cache: AnswerCache | None = None, *, context: int = 2048, slots: int = 1) -> ChatModel:
+    """A model in this process; its answers are kept under the file's content.
+
+    Several slots keep the states of several prompts' beginnings, for callers that go back and forth between them.
+    """
+    name = f"{path.stem}-{fingerprint_files([path]) if path.is_file() else 'missing'}"
+    return ChatModel(name, LlamaCpp(path, context=context, slots=slots), cache)

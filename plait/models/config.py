@@ -96,7 +96,7 @@ class ExpertsConfig(Settings):
     normalise: bool = False
     """Experts with layer norm and SiLU instead of ReLU (HoME)."""
     match_flops: bool = False
-    """Narrow the experts until head costs no more than with the MLP `hidden` in their place."""
+    """Narrow the experts until the head costs no more than with the MLP `hidden`, over all features, in their place."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -130,6 +130,10 @@ class TrunkConfig(Settings):
     """Outputs are chances given the objective before in the funnel; logits are those of the products (ESMM)."""
     experts: ExpertsConfig | None = None
     """A mixture of experts in place of the MLP."""
+    deep_inputs: list[str] = []
+    """The features that the MLP or the experts read; all where none is named. The cross network reads all."""
+    deep_gates: float = Field(0.0, ge=0)
+    """Weight of the price of open gates before these features; above 0 there are such gates, for screening."""
 
 
 class DnnConfig(TrunkConfig):

@@ -1,6 +1,6 @@
 """The head with experts: a mixture of them and a tower per objective in place of the MLP."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -11,6 +11,7 @@ from plait.errors import ConfigError
 from plait.models.config import ExpertsConfig, TrunkConfig
 from plait.nn.cross import CrossNetwork
 from plait.nn.experts import ExpertLayers, Gate, GroupedLinear, Routing, by_group, mixture
+from plait.nn.feature_inputs import FeatureInputs
 
 PRIOR_WIDTH = 16
 """Width of what PEPNet's gates are made from."""
@@ -29,17 +30,23 @@ class ExpertHead(nn.Module):
         width: width of the inputs.
         objectives: T.
         scenarios: S.
+        reads: what experts and gates read of the inputs; None for all of it.
 
     Raises:
         ConfigError: under `match_flops`, gates and towers alone cost more than the MLP.
     """
 
-    def __init__(self, config: TrunkConfig, width: int, objectives: int, scenarios: int) -> None:
+    def __init__(
+        self, config: TrunkConfig, width: int, objectives: int, scenarios: int, reads: FeatureInputs | None = None
+    ) -> None:
         super().__init__()
+        self.reads = reads or FeatureInputs([range(width)], width)
         if config.experts is None:
             raise TypeError("found a configuration without experts, expected [model.experts]")
-        experts = fitted(config.experts, config.hidden, width, objectives) if config.experts.match_flops else None
-        self.config = experts or config.experts
+        self.config = config.experts
+        if config.experts.match_flops:
+            budget = mlp_flops(config, width, objectives)
+            self.config = fitted(config.experts, self.reads.width, objectives, budget)
         self.cross = CrossNetwork(width, config.cross_layers, config.cross_rank)
         self.objectives = nn.Linear(width, objectives)
         self.levels = nn.ModuleList(
@@ -48,7 +55,7 @@ class ExpertHead(nn.Module):
         )
         level = self._level(0)
         self._parts = [level.experts * self.config.hidden[0], level.gate_width, _prior_width(self.config)]
-        self.first = nn.Linear(width, sum(self._parts))
+        self.first = nn.Linear(self.reads.width, sum(self._parts))
         self.inner = nn.ModuleList(
             InnerLevel(self.config, self._level(place), objectives) for place in range(1, self.config.levels)
         )
@@ -59,10 +66,10 @@ class ExpertHead(nn.Module):
 
     def forward(self, inputs_BX: Tensor, scenario_B: Tensor) -> Tensor:
         """Logits `[B, T]`."""
-        learned = sum(self._parts[:2])
-        first_BG = functional.linear(inputs_BX, self.first.weight[:learned], self.first.bias[:learned])
+        learned, read_BK = sum(self._parts[:2]), self.reads(inputs_BX)
+        first_BG = functional.linear(read_BK, self.first.weight[:learned], self.first.bias[:learned])
         if self._parts[2]:  # the prior gates what it does not train (PEPNet, section 4.2)
-            prior_BP = functional.linear(inputs_BX.detach(), self.first.weight[learned:], self.first.bias[learned:])
+            prior_BP = functional.linear(read_BK.detach(), self.first.weight[learned:], self.first.bias[learned:])
             first_BG = torch.cat([first_BG, prior_BP], dim=1)
         logits_BT: Tensor = self.objectives(self.represent(inputs_BX)) + self.after_first(first_BG, scenario_B)
         return logits_BT
@@ -70,6 +77,15 @@ class ExpertHead(nn.Module):
     def represent(self, inputs_BX: Tensor) -> Tensor:
         """The rows' vectors that `objectives` is applied to: what the cross network makes of them."""
         return self.cross(inputs_BX)  # type: ignore[no-any-return]
+
+    def first_of_all(self) -> nn.Linear:
+        """The first layer of experts, gates and prior, over all inputs."""
+        return self.reads.over_all(self.first)
+
+    def expert_columns(self) -> list[slice]:
+        """Of each expert, its columns in the output of `first`."""
+        hidden = self.config.hidden[0]
+        return [slice(place * hidden, (place + 1) * hidden) for place in range(self._level(0).experts)]
 
     def after_first(self, first_BG: Tensor, scenario_B: Tensor) -> Tensor:
         """What the experts add to the logits, `[B, T]`, from the output of `first`."""
@@ -257,15 +273,23 @@ def deep_flops(config: ExpertsConfig, width: int, objectives: int) -> int:
     return 2 * products
 
 
-def fitted(config: ExpertsConfig, mlp: Sequence[int], width: int, objectives: int) -> ExpertsConfig:
-    """The same variant with the widest experts that cost no more than an MLP with these widths and its output.
+def mlp_flops(config: TrunkConfig, width: int, objectives: int) -> int:
+    """What the MLP over all inputs and its output cost in the experts' place."""
+    return 2 * sum(inputs * outputs for inputs, outputs in pairwise([width, *config.hidden, objectives]))
 
-    All widths of an expert shrink by one factor.
+
+def fitted(config: ExpertsConfig, width: int, objectives: int, budget: int) -> ExpertsConfig:
+    """The same variant with the widest experts that cost no more than `budget`, all widths shrunk by one factor.
+
+    Args:
+        config: what to narrow.
+        width: of what the experts read.
+        objectives: T.
+        budget: multiplications and additions of experts, gates and towers for one exposure.
 
     Raises:
         ConfigError: it costs more even with experts of width 1.
     """
-    budget = 2 * sum(inputs * outputs for inputs, outputs in pairwise([width, *mlp, objectives]))
     for steps in range(config.hidden[0], 0, -1):
         hidden = [max(1, steps * each // config.hidden[0]) for each in config.hidden]
         narrower = config.model_copy(update={"hidden": hidden})

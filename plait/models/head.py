@@ -7,13 +7,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from plait.config import nearest
 from plait.errors import ConfigError
-from plait.features.spec import FeatureSpec
+from plait.features.naming import feature_name
+from plait.features.spec import FeatureSpec, Field, MultiField, Number
 from plait.models.config import TrunkConfig
 from plait.models.expert_head import ExpertHead
 from plait.nn.cross import CrossNetwork
+from plait.nn.feature_inputs import FeatureInputs
 from plait.nn.mlp import MLP
 from plait.nn.products import product
+
+RECENT_EVENTS = "recent_events"
+"""What target attention makes of the last events, as a feature."""
 
 Tail = Callable[[Tensor, Tensor], Tensor]
 """From what the first layers say, and the rows' scenarios, to logits `[B, T]`, padded to whole lanes."""
@@ -35,9 +41,8 @@ class Head(Protocol):
     def represent(self, inputs_BX: Tensor) -> Tensor:
         """The rows' vectors, which `objectives` is applied to."""
 
-    @property
-    def first(self) -> nn.Linear:
-        """The deep part's first layer, of all its parts."""
+    def first_of_all(self) -> nn.Linear:
+        """The deep part's first layer, of all its parts, over all inputs; those that it does not read weigh 0."""
 
     @property
     def flops(self) -> int:
@@ -47,7 +52,7 @@ class Head(Protocol):
         """Weights of the cross network's output."""
 
     def tail(self, lanes: int) -> Tail:
-        """What follows `first`, whose output it may overwrite; its columns are padded to a multiple of `lanes`."""
+        """What follows `first`, of the trained head as it is now; columns are padded to a multiple of `lanes`."""
 
 
 class MlpHead(nn.Module):
@@ -59,12 +64,14 @@ class MlpHead(nn.Module):
         config: sizes.
         width: width of the inputs.
         objectives: number of objectives.
+        reads: what the MLP reads of the inputs; None for all of it.
     """
 
-    def __init__(self, config: TrunkConfig, width: int, objectives: int) -> None:
+    def __init__(self, config: TrunkConfig, width: int, objectives: int, reads: FeatureInputs | None = None) -> None:
         super().__init__()
+        self.reads = reads or FeatureInputs([range(width)], width)
         self.cross = CrossNetwork(width, config.cross_layers, config.cross_rank)
-        self.deep = MLP(width, config.hidden, dropout=config.dropout)
+        self.deep = MLP(self.reads.width, config.hidden, dropout=config.dropout)
         self.objectives = nn.Linear(width + self.deep.width, objectives)
 
     def forward(self, inputs_BX: Tensor, scenario_B: Tensor) -> Tensor:
@@ -74,12 +81,11 @@ class MlpHead(nn.Module):
 
     def represent(self, inputs_BX: Tensor) -> Tensor:
         """The rows' vectors, which the logits are linear in."""
-        return torch.cat([self.cross(inputs_BX), self.deep(inputs_BX)], dim=1)
+        return torch.cat([self.cross(inputs_BX), self.deep(self.reads(inputs_BX))], dim=1)
 
-    @property
-    def first(self) -> nn.Linear:
-        """The MLP's first layer."""
-        return self.deep.first
+    def first_of_all(self) -> nn.Linear:
+        """The MLP's first layer, over all inputs."""
+        return self.reads.over_all(self.deep.first)
 
     @property
     def flops(self) -> int:
@@ -94,7 +100,7 @@ class MlpHead(nn.Module):
         """See `Head.tail`."""
         out_TH = self.objectives.weight[:, -self.deep.width :]
         out_TH = functional.pad(out_TH, (0, 0, 0, -len(out_TH) % lanes)).contiguous()
-        return lambda first_BH, _: product(self.deep.after_first(first_BH.relu_()), out_TH.T)
+        return lambda first_BH, _: product(self.deep.after_first(first_BH.relu()), out_TH.T)
 
 
 class Funnel(nn.Module):
@@ -144,9 +150,42 @@ def build_head(config: TrunkConfig, width: int, spec: FeatureSpec) -> MlpHead | 
         width: width of the inputs.
         spec: what a batch consists of.
     """
+    reads = deep_reads(config, width, spec)
     if config.experts is not None:
-        return ExpertHead(config, width, len(spec.objectives), len(spec.scenarios))
-    return MlpHead(config, width, len(spec.objectives))
+        return ExpertHead(config, width, len(spec.objectives), len(spec.scenarios), reads)
+    return MlpHead(config, width, len(spec.objectives), reads)
+
+
+def deep_reads(config: TrunkConfig, width: int, spec: FeatureSpec) -> FeatureInputs:
+    """What the deep part reads of the trunk's inputs.
+
+    Raises:
+        ConfigError: a setting names a feature that there is not.
+    """
+    columns = input_columns(config, width, spec)
+    for name in config.deep_inputs:
+        if name not in columns:
+            raise ConfigError(f"[model] deep_inputs: there is no feature '{name}'{nearest(name, list(columns))}")
+    chosen = [columns[name] for name in columns if not config.deep_inputs or name in config.deep_inputs]
+    return FeatureInputs(chosen, width, gate_weight=config.deep_gates)
+
+
+def input_columns(config: TrunkConfig, width: int, spec: FeatureSpec) -> dict[str, list[int]]:
+    """Of each feature its columns in the trunk's inputs: fields and lists, numbers, the recent events.
+
+    Args:
+        config: sizes.
+        width: of the inputs.
+        spec: what a batch consists of.
+    """
+    columns: dict[str, list[int]] = {}
+    place = 0
+    inputs: tuple[Field | MultiField | Number, ...] = (*spec.fields, *spec.multi_fields, *spec.numbers)
+    for column in inputs:
+        wide = 1 if isinstance(column, Number) else config.embedding_dim
+        columns.setdefault(feature_name(column), []).extend(range(place, place + wide))
+        place += wide
+    return columns | {RECENT_EVENTS: list(range(place, width))}
 
 
 def build_outcomes(config: TrunkConfig, spec: FeatureSpec) -> Funnel | nn.Identity:

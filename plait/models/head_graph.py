@@ -1,6 +1,7 @@
 """A light head as one function of tensors: what compilers and ONNX Runtime take."""
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import NamedTuple
 
 import torch
@@ -95,10 +96,11 @@ def exported(graph: HeadGraph, inputs: HeadInputs) -> torch.export.ExportedProgr
 
 
 def _modules_within(begin: Callable[..., object]) -> list[nn.Module]:
-    """The modules that a function holds in its closure, or that what it holds there has as attributes."""
+    """The modules that a function holds in its closure, itself or through functions, or as attributes of these."""
     held = [cell.cell_contents for cell in begin.__closure__ or ()]
     within = [part for each in held for part in (each, *getattr(each, "__dict__", {}).values())]
-    return [part for part in within if isinstance(part, nn.Module)]
+    through = [module for each in held if isinstance(each, FunctionType) for module in _modules_within(each)]
+    return [part for part in within if isinstance(part, nn.Module)] + through
 
 
 def _as_batch(given: HeadInputs) -> Batch:

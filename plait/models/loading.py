@@ -11,14 +11,18 @@ from torch import nn
 from plait.errors import ArtifactError
 from plait.features.spec import FeatureSpec
 from plait.models.builder import build_model
+from plait.models.calibrated import calibrated
 from plait.models.config import AlignedConfig, ModelConfig, NextItemConfig, RankerConfig, parse_model
 from plait.models.next_item import ItemWords, NextItemModel
+from plait.nn.calibration import CurveLayer
 from plait.registry import RegisteredModel
 
 WEIGHTS_FILE = "model.safetensors"
 MODEL_FILE = "model.json"
 """Family and sizes, and the shape of `item_fields_VI`."""
 SPEC_FILE = "spec.json"
+CURVES_FILE = "calibration.safetensors"
+"""Calibration curves; only `plait calibrate` writes them."""
 
 
 def describe_model(registered: RegisteredModel) -> dict[str, Any]:
@@ -35,7 +39,7 @@ def describe_model(registered: RegisteredModel) -> dict[str, Any]:
 
 
 def load_model(registered: RegisteredModel) -> nn.Module:
-    """The ranker, in evaluation mode; see `plait.models.ranker.Ranker`.
+    """The ranker, in evaluation mode, calibrated where its version holds curves; see `plait.models.ranker.Ranker`.
 
     Weights, sizes and specification come from the registered files alone: no code, path or class is named in them.
 
@@ -47,9 +51,18 @@ def load_model(registered: RegisteredModel) -> nn.Module:
         items_VI = torch.zeros(*describe_model(registered)["item_fields_shape"], dtype=torch.int32).numpy()
         model = build_model(config, load_spec(registered), items_VI)
         model.load_state_dict(load_file(registered.file(WEIGHTS_FILE)))
+        if CURVES_FILE in registered.manifest.files:
+            model = calibrated(model, _curves(registered))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise _unfit(registered, error) from error
     return model.eval().requires_grad_(requires_grad=False)
+
+
+def _curves(registered: RegisteredModel) -> CurveLayer:
+    tables = load_file(registered.file(CURVES_FILE))
+    layer = CurveLayer(*tables["knot_STK"].shape)
+    layer.load_state_dict(tables)
+    return layer
 
 
 def load_config(registered: RegisteredModel) -> RankerConfig:

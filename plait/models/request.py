@@ -65,7 +65,7 @@ class RequestDnn:
     """
 
     def __init__(self, trunk: Trunk, head: Head, spec: FeatureSpec) -> None:
-        self._trunk, self._head, first = trunk, head, head.first
+        self._trunk, self._head, first = trunk, head, head.first_of_all()
         self._by_pair_PH = trunk.interest.by_pair()
         columns = _Columns.split(spec)
         own, shared = columns.own_inputs(trunk), columns.shared_inputs(trunk)

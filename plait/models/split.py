@@ -16,10 +16,12 @@ import plait
 from plait.data.artifacts import write_atomically
 from plait.errors import ArtifactError
 from plait.features.spec import FeatureSpec
+from plait.models.calibrated import CalibratedHead, CalibratedSplitRanker, uncalibrated
 from plait.models.config import HstuConfig, parse_model
 from plait.models.hstu import HstuRanker
 from plait.models.light_head import HstuHead
 from plait.models.tower import UserTower
+from plait.nn.calibration import CurveLayer
 from plait.nn.hstu import HstuSizes
 
 TOWER_FOLDER = "tower"
@@ -29,11 +31,13 @@ _MANIFEST_FILE = "manifest.json"
 _Part = TypeVar("_Part", bound=nn.Module)
 
 
-def save_split(model: HstuRanker, config: HstuConfig, spec: FeatureSpec, folder: Path, reference: str) -> None:
+def save_split(
+    model: HstuRanker | CalibratedSplitRanker, config: HstuConfig, spec: FeatureSpec, folder: Path, reference: str
+) -> None:
     """Write the model's two parts as `folder`/tower and `folder`/head.
 
     Args:
-        model: trained.
+        model: trained; where it is calibrated, the head is.
         config: its sizes.
         spec: what it was trained for.
         folder: must not exist; it appears in one rename.
@@ -45,6 +49,9 @@ def save_split(model: HstuRanker, config: HstuConfig, spec: FeatureSpec, folder:
     if folder.exists():
         raise ArtifactError(f"{folder} exists; choose a folder that does not, or remove it")
     tower, head = model.split()
+    ranker = uncalibrated(model)
+    if not isinstance(ranker, HstuRanker) or not isinstance(head, nn.Module):
+        raise TypeError(f"found {type(ranker).__name__}, expected an HSTU ranker")
     sizes = {
         "encoder": asdict(tower.sizes),
         "items": tower.item.num_embeddings,
@@ -54,7 +61,8 @@ def save_split(model: HstuRanker, config: HstuConfig, spec: FeatureSpec, folder:
     described = {
         "model": config.model_dump(mode="json"),
         "spec": json.loads(spec.to_json()),
-        "item_fields_shape": list(model.trunk.item_fields_VI.shape),
+        "item_fields_shape": list(ranker.trunk.item_fields_VI.shape),
+        "curves": list(head.curves.shape) if isinstance(head, CalibratedHead) else None,
     }
     aside = folder.with_name(folder.name + ".partial")
     _save_part(tower, aside / TOWER_FOLDER, {"part": TOWER_FOLDER, "of": reference, **sizes})
@@ -76,19 +84,21 @@ def load_tower(folder: Path) -> UserTower:
     return _load_part(folder, TOWER_FOLDER, build)
 
 
-def load_head(folder: Path) -> HstuHead:
+def load_head(folder: Path) -> HstuHead | CalibratedHead:
     """The head that `save_split` wrote as this folder, in evaluation mode.
 
     Raises:
         ArtifactError: a file is missing, damaged, or that of another part.
     """
 
-    def build(manifest: Mapping[str, Any]) -> HstuHead:
+    def build(manifest: Mapping[str, Any]) -> HstuHead | CalibratedHead:
         config = parse_model(manifest["model"], str(folder / _MANIFEST_FILE))
         if not isinstance(config, HstuConfig):
             raise ValueError(f"found family {config.family}, expected hstu")
         items_VI = torch.zeros(*manifest["item_fields_shape"], dtype=torch.int32)
-        return HstuHead.untrained(config, FeatureSpec.from_json(json.dumps(manifest["spec"])), items_VI)
+        head = HstuHead.untrained(config, FeatureSpec.from_json(json.dumps(manifest["spec"])), items_VI)
+        curves = manifest.get("curves")  # exports made before there were any have no such key
+        return head if curves is None else CalibratedHead(head, CurveLayer(*curves))
 
     return _load_part(folder, HEAD_FOLDER, build)
 

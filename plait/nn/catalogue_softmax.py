@@ -6,19 +6,18 @@ negatives `[N, M, D]` or all scores `[N, V]` would be hundreds of megabytes in a
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from plait.nn.hstu.vectors import LANES
+from plait.nn.sampled_softmax import sampled_rows
+
 _CHUNK = 1024
 """Tokens whose scores over the whole catalogue are held at once: within the processor's caches at a few thousand."""
-_LANES = 16
-"""Rows are padded to a multiple of this many numbers, so that the inner loops have no rest."""
 
 
 def sampled_softmax_loss(
@@ -73,25 +72,26 @@ class _SampledSoftmax(_SavedGradients):
     def forward(  # noqa: PLR0917 (autograd passes arguments by place)
         ctx: FunctionCtx, state_ND: Tensor, item_VD: Tensor, target_N: Tensor, negative_NM: Tensor, temperature: float
     ) -> Tensor:
-        width = state_ND.shape[1]
+        width, negatives = state_ND.shape[1], negative_NM.shape[1]
         state, item = _padded(state_ND), _padded(item_VD)
         target, negative = (codes.to(torch.int32).contiguous().numpy() for codes in (target_N, negative_NM))
         tokens, threads = len(state), torch.get_num_threads()
-        loss_N, state_gradient = np.empty(tokens, np.float32), np.empty_like(state)
+        loss_N, state_gradient = np.empty(tokens, np.float32), np.zeros_like(state)
         item_gradient = np.zeros((threads, *item.shape), np.float32)
 
         def part(thread: int) -> None:
             of = slice(tokens * thread // threads, tokens * (thread + 1) // threads)
-            _sampled_part(
-                state[of],
-                item,
+            sampled_rows(
+                state[of].ravel(),
+                item.ravel(),
                 target[of],
                 negative[of],
                 np.float32(1 / temperature),
                 np.float32(1 / (temperature * max(tokens, 1))),
                 loss_N[of],
-                state_gradient[of],
-                item_gradient[thread],
+                state_gradient[of].ravel(),
+                item_gradient[thread].ravel(),
+                np.zeros(negatives + 2 * LANES, np.float32),
             )
 
         _in_threads(part, threads)
@@ -102,8 +102,8 @@ class _SampledSoftmax(_SavedGradients):
 
 
 def _padded(rows: Tensor) -> NDArray[np.float32]:
-    """Rows as float32, with zeros up to a multiple of `_LANES`: they add nothing to a product."""
-    short = -rows.shape[1] % _LANES
+    """Rows as float32, with zeros up to whole vectors: they add nothing to a product."""
+    short = -rows.shape[1] % LANES
     return np.ascontiguousarray(torch.nn.functional.pad(rows.detach().float(), (0, short)).numpy())
 
 
@@ -114,57 +114,6 @@ def _in_threads(part: Callable[[int], None], threads: int) -> None:
         return
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(part, range(threads)))
-
-
-def _compiled(function: Callable[..., None]) -> Callable[..., Any]:
-    made: Callable[..., Any] = numba.njit(nogil=True, fastmath=True, error_model="numpy")(function)
-    return made
-
-
-@_compiled
-def _sampled_part(  # noqa: PLR0917 (a compiled loop takes its arrays by place)
-    state_ND: NDArray[np.float32],
-    item_VD: NDArray[np.float32],
-    target_N: NDArray[np.int32],
-    negative_NM: NDArray[np.int32],
-    sharpness: np.float32,
-    share: np.float32,
-    loss_N: NDArray[np.float32],
-    state_gradient_ND: NDArray[np.float32],
-    item_gradient_VD: NDArray[np.float32],
-) -> None:
-    """Loss and gradients of some tokens; `sharpness` is 1 / T, `share` what a unit of d loss / d score weighs."""
-    tokens, negatives = negative_NM.shape
-    width = state_ND.shape[1]
-    score_M = np.empty(negatives + 1, np.float32)
-    for n in range(tokens):
-        target = target_N[n]
-        highest = np.float32(-np.inf)
-        for m in range(negatives + 1):
-            row = target if m == negatives else negative_NM[n, m]
-            score = np.float32(0.0)
-            for d in range(width):
-                score += state_ND[n, d] * item_VD[row, d]
-            score_M[m] = score * sharpness
-            highest = max(highest, score_M[m])
-        own = score_M[negatives]
-        total = np.float32(0.0)
-        for m in range(negatives + 1):
-            counted = m == negatives or negative_NM[n, m] != target
-            score_M[m] = np.exp(score_M[m] - highest) if counted else np.float32(0.0)
-            total += score_M[m]
-        loss_N[n] = np.log(total) + highest - own
-        for d in range(width):
-            state_gradient_ND[n, d] = np.float32(0.0)
-        for m in range(negatives + 1):
-            row = target if m == negatives else negative_NM[n, m]
-            weight = score_M[m] / total
-            if m == negatives:
-                weight -= np.float32(1.0)
-            weight *= share
-            for d in range(width):
-                state_gradient_ND[n, d] += weight * item_VD[row, d]
-                item_gradient_VD[row, d] += weight * state_ND[n, d]
 
 
 class _FullSoftmax(_SavedGradients):

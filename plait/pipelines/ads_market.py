@@ -18,6 +18,7 @@ from plait.models.loading import load_model
 from plait.models.ranker import SplitRanker
 from plait.pipelines.check import checked_tables
 from plait.pipelines.encode import encoded_dataset
+from plait.pipelines.evaluate import registered_dataset
 from plait.pipelines.feature_groups import registered_groups
 from plait.pipelines.models import model_registry
 from plait.pipelines.oracle import has_oracle
@@ -159,10 +160,8 @@ def model_probabilities(project: Project, reference: str, market: AdsMarket) -> 
         ArtifactError: there is no such model, or it was trained on other data.
     """
     registered = model_registry(project).resolve(reference)
-    groups = registered_groups(project, registered)
-    encoded = encoded_dataset(project)
-    dataset, model = EncodedDataset.open(encoded, groups), load_model(registered)
-    online = OnlineFeatures.open(encoded, dataset.spec, groups=groups)
+    dataset, model = registered_dataset(project, registered), load_model(registered)
+    online = OnlineFeatures.open(encoded_dataset(project), dataset.spec, groups=registered_groups(project, registered))
     scorer = SplitScorer(model) if isinstance(model, SplitRanker) else TorchScorer(model)
     item_RK = online.tables.items.ids.encode(pl.Series(market.item_RK.ravel())).reshape(market.item_RK.shape)
     creative_RK = online.tables.creatives.ids.encode(pl.Series(market.creative_RK.ravel()))

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from plait.features.dataset import EncodedDataset
 from plait.pipelines.encode import encoded_dataset
@@ -23,10 +22,8 @@ class CtrlOptions:
 
     recipes: Sequence[str] = (*BACKBONES, "ctrl-autoint", "ctrl-dcnv2")
     seeds: Sequence[int] = (1, 2, 3)
-    shares: Sequence[float] = ()
-    """Aligned recipes and their backbones are trained on these shares of the training window too."""
     settings: Sequence[str] = ()
-    """Laid over every ranker's recipe, such as `training.bf16=true`."""
+    """Laid over every ranker's recipe, such as `training.share=0.1`."""
     bootstrap: int = 200
     requests: int = 200
     """How many are timed; 0 for none."""
@@ -41,7 +38,8 @@ def measure_ctrl(project: Project, options: CtrlOptions) -> tuple[dict[str, Metr
         ArtifactError: a recipe needs texts and `plait embed` was not run.
     """
     seeds, bootstrap = options.seeds, options.bootstrap
-    slices, overrides = exposure_slices(EncodedDataset.open(encoded_dataset(project))), _overrides(options)
+    slices = exposure_slices(EncodedDataset.open(encoded_dataset(project)))
+    overrides = parse_overrides(list(options.settings))
     rows = {
         recipe: table_row(project, recipe, seeds=seeds, bootstrap=bootstrap, overrides=overrides, slices=slices)
         for recipe in options.recipes
@@ -51,8 +49,6 @@ def measure_ctrl(project: Project, options: CtrlOptions) -> tuple[dict[str, Metr
         metrics |= quality(_key(recipe), row) | costs(project, _key(recipe), row, options.requests)
         if (backbone := rows.get(ALIGNED.get(recipe, ""))) is not None:
             metrics |= gains(_key(recipe), backbone, row)
-    for share in options.shares:
-        metrics |= _on_share(project, share, options)
     if not options.write:
         return metrics, None
     return metrics, write_result(
@@ -65,39 +61,13 @@ def measure_ctrl(project: Project, options: CtrlOptions) -> tuple[dict[str, Metr
     )
 
 
-def _on_share(project: Project, share: float, options: CtrlOptions) -> dict[str, Metric]:
-    """Every aligned recipe against its backbone, both trained on a share of the training window."""
-    metrics: dict[str, Metric] = {}
-    for recipe in options.recipes:
-        if (backbone := ALIGNED.get(recipe)) is None:
-            continue
-        before, after = (
-            table_row(
-                project,
-                one,
-                seeds=options.seeds,
-                bootstrap=options.bootstrap,
-                share=share,
-                overrides=_overrides(options),
-            )
-            for one in (backbone, recipe)
-        )
-        keys = [f"share_{share:g}.{_key(one)}" for one in (backbone, recipe)]
-        metrics |= quality(keys[0], before) | quality(keys[1], after) | gains(keys[1], before, after)
-    return metrics
-
-
-def _overrides(options: CtrlOptions) -> dict[str, Any]:
-    return parse_overrides(list(options.settings))
-
-
 def _key(recipe: str) -> str:
     return recipe.replace("-", "_")
 
 
 def _command(project: Project, options: CtrlOptions) -> str:
     asked = [f"--recipes {recipe}" for recipe in options.recipes]
-    asked += [f"--seeds {seed}" for seed in options.seeds] + [f"--shares {share:g}" for share in options.shares]
+    asked += [f"--seeds {seed}" for seed in options.seeds]
     asked += [f"--set {setting}" for setting in options.settings]
     return f"plait bench ctrl -w {project.root.name} {' '.join(asked)} --name {options.name}"
 
@@ -105,7 +75,6 @@ def _command(project: Project, options: CtrlOptions) -> str:
 _NOTES = (
     "Split: {kind}. Epoch and settings were chosen on the validation window. gain: paired difference of AUC to the "
     "same backbone without alignment, 95 % over resampled users and, with several seeds, over seeds. Slices are by how "
-    "often training showed the item or the user; cold: at most {cold} times. share_<s>: alignment and ranking on that "
-    "share of the training window, drawn by seed. train_s: with the alignment, without encoding texts. bytes: of the "
-    "weights that are served. p99_ms: one request in one process."
+    "often the training window shows the item or the user; cold: at most {cold} times. train_s: with the alignment, "
+    "without encoding texts. bytes: of the weights that are served. p99_ms: one request in one process."
 )

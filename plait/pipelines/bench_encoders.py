@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,12 @@ from plait.errors import ConfigError
 from plait.features.dataset import EncodedDataset
 from plait.llm.encoders import open_encoder
 from plait.pipelines.embed import TextDesk, build_embeddings, passing_embeddings, user_vectors
+from plait.pipelines.embedding_groups import USER_EMBEDDING
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import Project
 from plait.pipelines.recipe_table import TableRow, gains, quality, table_row
 from plait.pipelines.results import Metric, write_result
 
-WITHOUT, WITH = "dcnv2", "dcnv2-text"
 _LARGE: tuple[EncoderKind, ...] = ("causal", "gguf")
 """Kinds whose vectors are a large language model's; the others are called encoders."""
 _TIMED = 16
@@ -37,6 +37,7 @@ class EncoderOptions:
     every: str = "1d"
     items: int = 8
     max_characters: int = 600
+    recipe: str = "dnn"
     seeds: Sequence[int] = (1, 2, 3)
     bootstrap: int = 200
     name: str = "llm_rung"
@@ -60,9 +61,10 @@ def measure_encoders(project: Project, options: EncoderOptions) -> tuple[dict[st
             slices = {"chosen": np.isin(dataset.user_rows(np.arange(len(dataset))), _rows_of_users(other, dataset))}
             if not rows:
                 metrics |= {"users": Metric(options.users), "texts": Metric(made.texts)}
-                rows["without"] = _of(project, WITHOUT, "bench", slices, options)
+                rows["without"] = _of(project, "bench", None, slices, options)
             key = f"{'llm' if encoder.kind in _LARGE else 'encoder'}.{made.encoder}"
-            rows[key] = _of(other, WITH, f"encoders-{encoder.kind}", slices, options)
+            reads = {"features": {"use": [USER_EMBEDDING]}}
+            rows[key] = _of(other, f"encoders-{encoder.kind}", reads, slices, options)
             metrics[f"{key}.ms_per_text"] = Metric(_speed_ms(other, encoder), unit="ms")
     first = list(rows)[1]
     for key, row in rows.items():
@@ -103,10 +105,22 @@ def _rows_of_users(project: Project, dataset: EncodedDataset) -> NDArray[np.int3
 
 
 def _of(
-    project: Project, recipe: str, prefix: str, slices: Mapping[str, NDArray[np.bool_]], options: EncoderOptions
+    project: Project,
+    prefix: str,
+    overrides: Mapping[str, Any] | None,
+    slices: Mapping[str, NDArray[np.bool_]],
+    options: EncoderOptions,
 ) -> TableRow:
     """The recipe over all seeds, measured on the chosen users' test exposures only."""
-    row = table_row(project, recipe, seeds=options.seeds, bootstrap=options.bootstrap, prefix=prefix, slices=slices)
+    row = table_row(
+        project,
+        options.recipe,
+        seeds=options.seeds,
+        bootstrap=options.bootstrap,
+        overrides=overrides,
+        prefix=prefix,
+        slices=slices,
+    )
     return replace(row, whole=row.slices["chosen"], slices={})
 
 
@@ -127,7 +141,7 @@ def _written(
     asked = [f"--encoder {Path(one).name if '/' in one else one}" for one in options.encoders]
     asked += [f"--seeds {seed}" for seed in options.seeds]
     budget = f"--users {options.users} --every {options.every} --items {options.items} "
-    budget += f"--characters {options.max_characters}"
+    budget += f"--characters {options.max_characters} --recipe {options.recipe}"
     made_up = " (simulated)" if project.workspace.simulated else ""
     test = rows["without"].whole[0].rows
     return write_result(
@@ -137,8 +151,9 @@ def _written(
         seeds=options.seeds,
         metrics=metrics,
         notes=(
-            f"Recipes {WITHOUT} (without) and {WITH}: texts of {options.users:,} users drawn by seed, a snapshot every "
-            f"{options.every}, at most {options.max_characters} characters; other users have none. llm: hidden states "
+            f"Recipe {options.recipe} with and without the user embedding: texts of {options.users:,} users drawn by "
+            f"seed, a snapshot every {options.every}, at most {options.max_characters} characters; other users have "
+            "none. llm: hidden states "
             "of a causal language model; encoder: a sentence encoder. gain: paired difference of AUC to without; "
             "gain_over_encoder: to the first encoder. Intervals: 95 %, over resampled users and, with several seeds, "
             "over seeds. ms_per_text: of encoding, with the cores that the process had."

@@ -12,6 +12,8 @@ from plait.config import AdsSettings
 from plait.errors import ConfigError
 from plait.evaluation.bootstrap import draw_users, interval, resampled_totals
 from plait.pipelines.ads_market import AdsMarket, Bids, ads_market, market_bids, model_probabilities
+from plait.pipelines.calibrated_version import calibrated_version
+from plait.pipelines.models import model_registry
 from plait.pipelines.project import Project
 from plait.pipelines.results import Metric, write_result
 
@@ -25,7 +27,7 @@ class RevenueOptions:
     model: str
     ads: AdsSettings
     calibrated: str | None = None
-    """The same model with calibrated probabilities; None: only the model and the oracle are measured."""
+    """The same model with calibrated probabilities; None: it is calibrated now, unless it has been."""
     objectives: Sequence[str] = ()
     """What bids pay for, the table's own first; empty for what `[ads] objective` says."""
     charge: Charge = "conversion"
@@ -66,11 +68,13 @@ def measure_revenue(project: Project, options: RevenueOptions) -> tuple[dict[str
         )
     market = ads_market(project, requests=options.requests, candidates=options.candidates, seed=options.seed)
     bids = market_bids(project, market, objectives, options.seed)
-    believed = {"uncalibrated": model_probabilities(project, options.model, market)}
-    if options.calibrated is not None:
-        believed["calibrated"] = model_probabilities(project, options.calibrated, market)
-    kinds = {name: bids.chosen(values_RKT) for name, values_RKT in believed.items()}
-    kinds["oracle"] = bids.chosen(market.true_RKT)
+    model = model_registry(project).resolve(options.model).reference
+    calibrated = options.calibrated or calibrated_version(project, model)
+    kinds = {
+        "uncalibrated": bids.chosen(model_probabilities(project, model, market)),
+        "calibrated": bids.chosen(model_probabilities(project, calibrated, market)),
+        "oracle": bids.chosen(market.true_RKT),
+    }
     sums = {name: _sums(market, bids, values_RK, options) for name, values_RK in kinds.items()}
     metrics = _metrics(sums, market, options)
     return metrics, _write(project, market, objectives, options, metrics) if options.write else None
@@ -106,15 +110,15 @@ def _metrics(sums: Mapping[str, _Sums], market: AdsMarket, options: RevenueOptio
 
     slots = totals(slots_R)
     revenue = {name: totals(one.revenue_R) for name, one in sums.items()}
-    metrics: dict[str, Metric] = {}
-    if "calibrated" in sums:
-        metrics["lift"] = metric(revenue["calibrated"] / revenue["uncalibrated"] - 1, "revenue")
-        value = {name: totals(one.value_R) for name, one in sums.items()}
-        metrics["value_lift"] = metric(value["calibrated"] / value["uncalibrated"] - 1, "value")
-    metrics["oracle.lift"] = metric(revenue["oracle"] / revenue["uncalibrated"] - 1, "revenue")
+    value = {name: totals(one.value_R) for name, one in sums.items()}
+    metrics = {
+        "lift": metric(revenue["calibrated"] / revenue["uncalibrated"] - 1, "revenue"),
+        "value_lift": metric(value["calibrated"] / value["uncalibrated"] - 1, "value"),
+        "oracle.lift": metric(revenue["oracle"] / revenue["uncalibrated"] - 1, "revenue"),
+    }
     for name, one in sums.items():
         metrics[f"{name}.revenue"] = metric(1000 * revenue[name] / slots, _UNIT)
-        metrics[f"{name}.value"] = metric(1000 * totals(one.value_R) / slots, _UNIT)
+        metrics[f"{name}.value"] = metric(1000 * value[name] / slots, _UNIT)
         metrics[f"{name}.believed"] = metric(totals(one.believed_R) / totals(one.expected_R), "believed / true")
     return metrics
 

@@ -31,7 +31,7 @@ class MethodOptions:
     methods: Sequence[str] = tuple(METHODS)
     seeds: Sequence[int] = (1, 2, 3)
     settings: Sequence[str] = ()
-    """Laid over every ranker's recipe, such as `training.bf16=true`."""
+    """Laid over every ranker's recipe, such as `training.share=0.1`."""
     bootstrap: int = 200
     requests: int = 200
     """How many are timed; 0 for none."""

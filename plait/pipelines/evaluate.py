@@ -1,14 +1,20 @@
 """The evaluation stage: a registered model on one split of its workspace."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from plait.data.item_sequences import ItemSequences
 from plait.errors import ArtifactError
-from plait.evaluation import Evaluation, RankingEvaluation, evaluate_ranking
+from plait.evaluation import Comparison, Evaluation, RankingEvaluation, evaluate_ranking, paired_difference
 from plait.features.dataset import EncodedDataset
 from plait.models.config import NextItemConfig
 from plait.models.loading import describe_model, load_model, load_next_item_model
 from plait.pipelines.encode import encoded_dataset
+from plait.pipelines.expert_use import ExpertUse, expert_use
 from plait.pipelines.feature_groups import registered_groups
 from plait.pipelines.item_sequences import item_sequences
 from plait.pipelines.measure import measure
@@ -58,7 +64,9 @@ def evaluate_next_item(project: Project, reference: str, *, split: Split, bootst
     return evaluate_ranking(ranks_U, cases.user_U, NEXT_ITEM_CUTS, bootstrap=bootstrap)
 
 
-def evaluate_model(project: Project, reference: str, *, split: Split, bootstrap: int) -> Evaluation:
+def evaluate_model(
+    project: Project, reference: str, *, split: Split, bootstrap: int, cell_replicates: bool = False
+) -> Evaluation:
     """Measure a registered model.
 
     Args:
@@ -66,16 +74,82 @@ def evaluate_model(project: Project, reference: str, *, split: Split, bootstrap:
         reference: `name`, `name@version` or `name@alias`.
         split: which window to measure on.
         bootstrap: resamples of users for the intervals; 0: none.
+        cell_replicates: keep the resampled metrics of every scenario x objective, to compare them with another model's.
+
+    Raises:
+        ArtifactError: there is no such model, or it was trained on other codes than the workspace has now.
+    """
+    dataset, model = dataset_and_model(project, reference)
+    predictions = predict(dataset, model, split)
+    return measure(
+        dataset,
+        predictions.rows,
+        predictions.probabilities_BT,
+        bootstrap=bootstrap,
+        cell_replicates=cell_replicates,
+    )
+
+
+def dataset_and_model(project: Project, reference: str) -> tuple[EncodedDataset, nn.Module]:
+    """The workspace's samples with the feature groups that a registered model reads, and the model.
 
     Raises:
         ArtifactError: there is no such model, or it was trained on other codes than the workspace has now.
     """
     registered = Registry(project.hidden / "registry").resolve(reference)
+    return registered_dataset(project, registered), load_model(registered)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A model, and perhaps how it differs from another and who uses its experts."""
+
+    evaluation: Evaluation
+    comparison: Comparison | None
+    """This model minus the other."""
+    experts: Sequence[ExpertUse]
+
+    def to_json(self) -> dict[str, Any]:
+        """The evaluation as plain data, and under `comparison` the differences where there are some."""
+        content = self.evaluation.to_json()
+        return content if self.comparison is None else content | {"comparison": self.comparison.to_json()}
+
+
+def evaluate_against(
+    project: Project, reference: str, other: str | None, *, split: Split, bootstrap: int, experts: bool = False
+) -> Measured:
+    """Measure a registered model, and another one on the same rows.
+
+    Args:
+        project: the opened workspace.
+        reference: `name`, `name@version` or `name@alias`.
+        other: a second one; None for none.
+        split: which window to measure on.
+        bootstrap: resamples of users for the intervals; 0: none.
+        experts: also say who uses which expert.
+
+    Raises:
+        ArtifactError: there is no such model, or it was trained on other codes than the workspace has now.
+    """
+    paired = other is not None
+    evaluation = evaluate_model(project, reference, split=split, bootstrap=bootstrap, cell_replicates=paired)
+    comparison = None
+    if other is not None:
+        second = evaluate_model(project, other, split=split, bootstrap=bootstrap, cell_replicates=True)
+        comparison = paired_difference(second, evaluation)
+    use = expert_use(*dataset_and_model(project, reference), split) if experts else []
+    return Measured(evaluation, comparison, use)
+
+
+def registered_dataset(project: Project, registered: RegisteredModel) -> EncodedDataset:
+    """The workspace's samples as the model reads them.
+
+    Raises:
+        ArtifactError: it was trained on other codes than the workspace has now.
+    """
     encoded = encoded_dataset(project)
     _check_same_data(registered, encoded)
-    dataset = EncodedDataset.open(encoded, registered_groups(project, registered))
-    predictions = predict(dataset, load_model(registered), split)
-    return measure(dataset, predictions.rows, predictions.probabilities_BT, bootstrap=bootstrap)
+    return EncodedDataset.open(encoded, registered_groups(project, registered))
 
 
 def evaluate_oracle(project: Project, *, split: Split, bootstrap: int) -> Evaluation | None:

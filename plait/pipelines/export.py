@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from plait.errors import ArtifactError
+from plait.models.calibrated import CalibratedSplitRanker
 from plait.models.config import HstuConfig
 from plait.models.hstu import HstuRanker
 from plait.models.loading import load_config, load_model, load_spec
@@ -20,7 +21,7 @@ def export_model(root: Path, reference: str, out: Path) -> RegisteredModel:
     """
     registered = model_registry(open_project(root)).resolve(reference)
     model, config = load_model(registered), load_config(registered)
-    if not isinstance(model, HstuRanker) or not isinstance(config, HstuConfig):
+    if not isinstance(model, HstuRanker | CalibratedSplitRanker) or not isinstance(config, HstuConfig):
         raise ArtifactError(f"{registered.reference} is of family {config.family}, expected hstu: no other has a tower")
     save_split(model, config, load_spec(registered), out, registered.reference)
     return registered

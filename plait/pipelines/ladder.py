@@ -23,6 +23,7 @@ from plait.pipelines.project import Project
 from plait.pipelines.request_cost import request_p99_ms
 from plait.pipelines.results import RESULTS_FOLDER, Metric, write_result
 from plait.pipelines.train import train_model
+from plait.pipelines.value_rung import ValueRung, measure_value
 from plait.schema import Split
 from plait.telemetry import console
 from plait.training import CurvePoint, predict
@@ -100,6 +101,8 @@ class Ladder:
     seeds: tuple[int, ...]
     rungs: tuple[RungOutcome, ...]
     oracle: Evaluation | None
+    value: ValueRung | None = None
+    """What auctions earn with the last rung's probabilities, of the first seed; None where that cannot be known."""
 
     @property
     def last_model(self) -> str:
@@ -271,6 +274,7 @@ def climb(
         seeds=tuple(seeds),
         rungs=tuple(outcomes),
         oracle=measure_oracle(project.root, dataset, Split.TEST, bootstrap=bootstrap),
+        value=measure_value(project, models.of(steps[-1].model).references[0]),
     )
 
 
@@ -314,6 +318,8 @@ def write_ladder(ladder: Ladder, name: str, command: str, *, folder: Path = RESU
     if last is not None:
         gain = last.overall["auc"]
         metrics["auc_gain"] = Metric(gain.difference, gain.low, gain.high, "AUC")
+    if ladder.value is not None:
+        metrics |= {f"value.{name}": metric for name, metric in ladder.value.metrics.items()}
     if ladder.oracle is not None:
         auc = ladder.oracle.overall.auc
         metrics["oracle.auc"] = Metric(auc.value, auc.low, auc.high)
@@ -323,7 +329,9 @@ def write_ladder(ladder: Ladder, name: str, command: str, *, folder: Path = RESU
         "gain: paired difference of AUC to the rung before (auc_gain: of the last rung); alone: of the ingredient by "
         "itself to its base (feature groups: the recipe without any; recipes: the first rung). Intervals: 95 %, over "
         "resampled users "
-        f"({test.bootstrap} resamples) and, with several seeds, over seeds. p99_ms: one request in one process."
+        f"({test.bootstrap} resamples) and, with several seeds, over seeds. p99_ms: one request in one process. "
+        "value: expected revenue and value of auctions with the last rung's probabilities, its calibrated ones and the "
+        "true ones, simulated (docs/ads.md)."
     )
     return write_result(
         name, command=command, data=data, seeds=ladder.seeds, metrics=metrics, notes=notes, folder=folder

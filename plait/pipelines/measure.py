@@ -14,6 +14,7 @@ def measure(
     *,
     bootstrap: int = 200,
     seed: int = 0,
+    cell_replicates: bool = False,
 ) -> Evaluation:
     """Evaluate probabilities of the exposures `rows_B`, whoever made them, with intervals over resampled users."""
     return evaluate(
@@ -26,4 +27,5 @@ def measure(
         dataset.spec.scenarios,
         bootstrap=bootstrap,
         seed=seed,
+        cell_replicates=cell_replicates,
     )

@@ -18,6 +18,7 @@ from plait.models.next_item import NextItemModel
 from plait.models.words import item_words
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.feature_groups import group_folders
+from plait.pipelines.feedback import training_shares
 from plait.pipelines.item_sequences import item_sequences
 from plait.pipelines.project import Project
 from plait.pipelines.sample_texts import load_sample_texts, sample_texts
@@ -68,18 +69,20 @@ def model_kind(project: Project, recipe: Recipe) -> ModelKind:
     groups = group_folders(project, encoded, recipe.features.use)
     if isinstance(recipe.model, AlignedConfig):
         return AlignmentKind(project, encoded, groups)
-    return RankerKind(encoded, groups)
+    return RankerKind(project, encoded, groups)
 
 
 class RankerKind:
     """Rankers, on encoded samples.
 
     Args:
+        project: the workspace, for when its labels became known.
         data: the encoded samples.
         groups: folders of the derived feature groups that the model reads, by name.
     """
 
-    def __init__(self, data: Path, groups: Mapping[str, Path]) -> None:
+    def __init__(self, project: Project, data: Path, groups: Mapping[str, Path]) -> None:
+        self._project = project
         self.data = data
         self.teacher: Predictions | None = None
         """What a teacher says of the training window, for a recipe that has one."""
@@ -95,7 +98,8 @@ class RankerKind:
     def train(self, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool) -> TrainingResult:
         """Descent, or one pass for a model that counts; on labels mixed with its teacher's, if it has one."""
         taught = self.teacher and SoftLabels(self._dataset, self.teacher, config.teacher_weight)
-        return train(taught or self._dataset, model, config, run, resume=resume)
+        shares = training_shares(self._project, self._dataset, config.delayed_feedback)
+        return train(taught or self._dataset, model, config, run, resume=resume, shares=shares)
 
     def teach(self, model: nn.Module) -> Predictions:
         """What a trained model says of the training window."""
@@ -120,7 +124,7 @@ class AlignmentKind:
     """Stage one of CTRL: rankers to be, on encoded samples and their texts."""
 
     def __init__(self, project: Project, data: Path, groups: Mapping[str, Path]) -> None:
-        self._ranker = RankerKind(data, groups)
+        self._ranker = RankerKind(project, data, groups)
         self.groups = self._ranker.groups
         self._dataset = EncodedDataset.open(data, list(groups.values()))
         self.data = sample_texts(project)

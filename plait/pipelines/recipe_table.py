@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.config import merge
+from plait.data.artifacts import fingerprint
 from plait.evaluation import Evaluation, compare_over_seeds, over_seeds
 from plait.features.dataset import EncodedDataset
 from plait.models.loading import WEIGHTS_FILE
@@ -62,7 +63,6 @@ def table_row(
     *,
     seeds: Sequence[int],
     bootstrap: int,
-    share: float = 1.0,
     overrides: Mapping[str, Any] | None = None,
     prefix: str = "bench",
     slices: Mapping[str, NDArray[np.bool_]] | None = None,
@@ -74,7 +74,6 @@ def table_row(
         recipe: of a ranker.
         seeds: one model each.
         bootstrap: resamples of users for intervals.
-        share: of the training window.
         overrides: values laid over the recipe's, by section.
         prefix: of the runs' names.
         slices: exposures that are measured by themselves too, by name.
@@ -83,11 +82,11 @@ def table_row(
         ArtifactError: the recipe needs texts and `plait embed` was not run.
     """
     models, predictions = [], []
-    some = "" if share == 1 else f"-share-{share:g}"
+    other = f"-{fingerprint(overrides)}" if overrides else ""
     for seed in seeds:
-        console.print(f"[bold]{recipe}[/] (seed {seed}{f', {share:.0%} of the training window' if some else ''})")
-        values = merge(dict(overrides or {}), {"training": {"seed": seed, "share": share}})
-        models.append(train_model(project, recipe, name=f"{prefix}-{recipe}{some}-{seed}", overrides=values))
+        console.print(f"[bold]{recipe}[/] (seed {seed})")
+        values = merge(dict(overrides or {}), {"training": {"seed": seed}})
+        models.append(train_model(project, recipe, name=f"{prefix}-{recipe}{other}-{seed}", overrides=values))
         dataset = dataset_with(project, models[-1].recipe.features.use)
         predictions.append(predict(dataset, models[-1].model, Split.TEST))
     whole = [measure(dataset, one.rows, one.probabilities_BT, bootstrap=bootstrap) for one in predictions]

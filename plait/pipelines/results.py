@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 import os
 import platform
 import subprocess
@@ -31,6 +32,14 @@ class Metric:
     low: float | None = None
     high: float | None = None
     unit: str = ""
+
+
+def share_metric(count: int, rows: int) -> Metric:
+    """`count` of `rows`, with Wilson's 95 % interval."""
+    z, share = 1.959964, count / rows
+    middle = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
+    reach = z / (1 + z**2 / rows) * math.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
+    return Metric(share, max(0.0, middle - reach), min(1.0, middle + reach), "fraction")
 
 
 def git_commit() -> str:

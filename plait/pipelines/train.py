@@ -16,6 +16,7 @@ from plait import seeding
 from plait.config import merge
 from plait.data.artifacts import write_atomically
 from plait.errors import ConfigError, PlaitError, TrainingError
+from plait.models.config import AlignedConfig
 from plait.models.loading import WEIGHTS_FILE
 from plait.pipelines.model_kinds import ModelKind, RankerKind, model_kind
 from plait.pipelines.project import Project
@@ -181,15 +182,14 @@ def _train_start(project: Project, recipe: Recipe, starts: Mapping[str, str], *,
     start, seed = recipe.training.start_from, recipe.training.seed
     if start is None:
         return None
-    name = starts.get(start, f"{Path(start).stem}-start-{seed}")
+    aligned = isinstance(workspace_recipe(project, start).model, AlignedConfig)
+    share = 1.0 if aligned else recipe.training.share  # where no label is looked at, no label is missing
+    name = starts.get(start, f"{_stem(start, share)}-start-{seed}")
     return train_model(
         project,
         start,
         name=name,
-        overrides={
-            "training": {"seed": seed, "share": recipe.training.share},
-            "features": recipe.features.model_dump(),
-        },
+        overrides={"training": {"seed": seed, "share": share}, "features": recipe.features.model_dump()},
         register=False,
         resume=resume,
         starts=starts,
@@ -202,14 +202,19 @@ def _train_teacher(project: Project, recipe: Recipe, *, resume: bool) -> Trained
     Raises:
         ConfigError: the teacher is no ranker.
     """
-    teacher, seed = recipe.training.teacher, recipe.training.seed
+    teacher, seed, share = recipe.training.teacher, recipe.training.seed, recipe.training.share
     if teacher is None:
         return None
-    overrides = {"training": {"seed": seed, "share": recipe.training.share}}
+    overrides = {"training": {"seed": seed, "share": share}}
     if not isinstance(model_kind(project, workspace_recipe(project, teacher, overrides)), RankerKind):
         raise ConfigError(f"training.teacher: '{teacher}' is no ranker; name a recipe that gives probabilities")
-    name = f"{Path(teacher).stem}-teacher-{seed}"
+    name = f"{_stem(teacher, share)}-teacher-{seed}"
     return train_model(project, teacher, name=name, overrides=overrides, register=False, resume=resume)
+
+
+def _stem(recipe: str, share: float) -> str:
+    """What runs of a recipe that comes before another are called; those on a share of the window by that too."""
+    return Path(recipe).stem + ("" if share == 1 else f"-{share:g}")
 
 
 def _teach(project: Project, kind: ModelKind, teacher: TrainedModel) -> None:

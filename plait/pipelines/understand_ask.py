@@ -1,6 +1,6 @@
 """`plait understand ask`: a language model's labels against a person's, on a sample of the test rows."""
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,6 +9,7 @@ import numpy as np
 
 from plait.config.embedding import EncoderSettings
 from plait.content.labelling.model_strategies import ByLevel, ByLikelihood, ModelStrategy, OneShot, Retrieved
+from plait.content.labelling.sight import READ
 from plait.content.labelling.strategy import Described, LabelAnswer
 from plait.content.prompts import load_prompt
 from plait.data.artifacts import ArtifactStore
@@ -22,6 +23,9 @@ from plait.seeding import generator
 
 StrategyName = Literal["one-shot", "by-level", "retrieve", "likelihood"]
 _PLAIN: dict[str, type[ModelStrategy]] = {"one-shot": OneShot, "by-level": ByLevel, "likelihood": ByLikelihood}
+
+
+_CONTEXT, _SLOTS = 4096, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class AskedLabels:
     failures: int
     tokens_per_creative: float
     creatives_per_s: float
+    """By the time that the model took, when it was asked for the first time."""
 
 
 def ask_labels(options: AskOptions) -> AskedLabels:
@@ -61,17 +66,20 @@ def ask_labels(options: AskOptions) -> AskedLabels:
         ConfigError: the model is not there.
     """
     data = read_labelled(options.data, options.data_folder, ArtifactStore(options.cache))
-    draw = generator(options.seed, "asked").permutation(data.test_M)[: options.rows]
-    creatives = [Described(str(row), data.texts[row]) for row in draw]
     with AnswerCache(options.cache / "answers.sqlite") as cache:
-        strategy = _strategy(options, data, _model(options, cache))
-        start = time.perf_counter()
-        answers = strategy.label(creatives)
-        seconds = time.perf_counter() - start
-    return _compare(data, draw.tolist(), answers, seconds)
+        model = open_asked(options.model, options.url, cache)
+        rows, creatives = drawn(data, options.rows, options.seed)
+        return compare(data, rows, asked_strategy(options.strategy, data, model).label(creatives))
 
 
-def _compare(data: LabelledCreatives, rows: list[int], answers: list[LabelAnswer], seconds: float) -> AskedLabels:
+def drawn(data: LabelledCreatives, count: int, seed: int) -> tuple[list[int], list[Described]]:
+    """`count` rows of the test at random, and the beginnings of their texts."""
+    rows = generator(seed, "asked").permutation(data.test_M)[:count].tolist()
+    return rows, [Described(str(row), data.texts[row][:READ]) for row in rows]
+
+
+def compare(data: LabelledCreatives, rows: Sequence[int], answers: Sequence[LabelAnswer]) -> AskedLabels:
+    """Answers against a person's labels."""
     truth = [data.taxonomy.leaves[data.label_N[row]].path for row in rows]
     right = [
         float(np.mean([said.best[:level] == path[:level] for said, path in zip(answers, truth, strict=True)]))
@@ -79,18 +87,21 @@ def _compare(data: LabelledCreatives, rows: list[int], answers: list[LabelAnswer
     ]
     tokens = sum(answer.tokens for answer in answers) / len(answers)
     failures = sum(bool(answer.failure) for answer in answers)
-    return AskedLabels(len(rows), tuple(right), failures, tokens, len(rows) / seconds)
+    seconds = sum(answer.seconds for answer in answers)
+    return AskedLabels(len(rows), tuple(right), failures, tokens, len(rows) / max(seconds, 1e-9))
 
 
-def _model(options: AskOptions, cache: AnswerCache) -> ChatModel:
-    if options.url is None:
-        return open_gguf(Path(options.model).expanduser(), cache, context=4096)
-    return open_endpoint(EndpointSettings(url=options.url, model=options.model), cache)
+def open_asked(model: str, url: str | None, cache: AnswerCache) -> ChatModel:
+    """The model of a GGUF file, or behind an endpoint."""
+    if url is None:
+        return open_gguf(Path(model).expanduser(), cache, context=_CONTEXT, slots=_SLOTS)
+    return open_endpoint(EndpointSettings(url=url, model=model), cache)
 
 
-def _strategy(options: AskOptions, data: LabelledCreatives, model: ChatModel) -> ModelStrategy:
+def asked_strategy(name: StrategyName, data: LabelledCreatives, model: ChatModel) -> ModelStrategy:
+    """A strategy that asks the model."""
     prompt = load_prompt("label", data.language)
-    if options.strategy == "retrieve":
+    if name == "retrieve":
         encoder = open_encoder(EncoderSettings(kind="minilm" if data.language == "en" else "use"))
         return Retrieved(model, prompt, data.taxonomy, encoder=encoder)
-    return _PLAIN[options.strategy](model, prompt, data.taxonomy)
+    return _PLAIN[name](model, prompt, data.taxonomy)

@@ -95,6 +95,12 @@ def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
     return LabelEvaluation(settings, metrics, path)
 
 
+def sight_of(data: LabelledCreatives, folder: Path) -> Seen:
+    """Features and evidence of all rows, texts and pictures; vectors are kept in a folder."""
+    encoder = _encoder(data.language)
+    return see(data, "both", encoder, VectorCache.of(folder / "vectors", encoder.name, encoder.version, encoder.width))
+
+
 def see(data: LabelledCreatives, view: View, encoder: TextEncoder, cache: VectorCache | None) -> Seen:
     """Features and evidence of all rows; scales are those of the pool.
 

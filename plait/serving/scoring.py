@@ -11,6 +11,7 @@ from torch import nn
 from plait.features.batch import FeatureBatch
 from plait.features.history import History
 from plait.models.batch import Batch
+from plait.models.calibrated import uncalibrated
 from plait.models.ranker import Ranker, ServesRequests
 
 RowScorer = Callable[[FeatureBatch], NDArray[np.float32]]
@@ -82,7 +83,7 @@ def item_vectors(model: nn.Module, item_rows_RI: NDArray[np.int32]) -> NDArray[n
     Returns:
         `[R, D]`, zeros for row 0 (no item); None for a model without embeddings.
     """
-    trunk = getattr(model, "trunk", None)
+    trunk = getattr(uncalibrated(model), "trunk", None)
     if trunk is None:
         return None
     with torch.inference_mode():

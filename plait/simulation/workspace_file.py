@@ -49,6 +49,9 @@ kind = "global_time"
 valid = 0.1
 test = 0.2
 
+[ads]
+objective = "download"
+
 [embedding]
 actions = {{ click = "点击", download = "下载", use = "使用" }}
 items = 4

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from plait.config import Settings
 from plait.data.item_sequences import Protocol
+from plait.training.delayed import DelayedFeedback
 
 
 class NextItemTraining(Settings):
@@ -45,7 +46,8 @@ class TrainingConfig(Settings):
     freeze_start: bool = True
     """Weights taken from there stay as they are; False to go on training them."""
     share: float = Field(1.0, gt=0, le=1)
-    """Share of the training window's exposures that is used, drawn by seed: how much data does a model need?"""
+    """Share of the training window's exposures whose labels are used, drawn by seed: how many does a model need? A
+    recipe that this one starts from has the same share, but all of the window where it looks at no label."""
     epochs: int = Field(3, ge=1)
     """Passes over these, at most."""
     batch_size: int = Field(1024, ge=1)
@@ -73,6 +75,9 @@ class TrainingConfig(Settings):
     """w: rankers with a teacher learn `(1 - w) label + w probability`."""
     clip_norm: float = Field(10.0, gt=0)
     """The largest gradient norm of everything but embedding tables."""
+    delayed_feedback: DelayedFeedback = "waiting"
+    """Rankers, labels that are not mature at the end of training: `waiting` leaves them out, `naive` takes them as they
+    stand, `dfm` takes them with the share of positives that is known after as long as each has had."""
     objective_weights: dict[str, float] = {}
     """Weights of the objectives in the loss; 1 where none is given."""
     objectives: list[str] = []

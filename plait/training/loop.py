@@ -128,7 +128,8 @@ class _Run(Generic[BatchT]):
     def _epoch(self, advance: Advance) -> None:
         """The rest of the epoch that `progress` stands in."""
         at = self.progress
-        evaluate_after = self._evaluations(at.epoch)
+        judged = self._is_judged(at.epoch)
+        evaluate_after = self._evaluations() if judged else set()
         started = time.monotonic()
         for batch, examples in self.task.batches(at.epoch, at.batch):
             loss = self._step(batch)
@@ -142,14 +143,18 @@ class _Run(Generic[BatchT]):
             if at.worse >= self.config.patience:
                 return
             started = time.monotonic()
+        # Not by number: in the user layout epochs differ a little in how many batches they have.
+        if judged and (not at.curve or at.curve[-1]["step"] != at.step):
+            self._evaluate()
+            self._save_if_due(evaluated=True)
 
-    def _evaluations(self, epoch: int) -> set[int]:
-        """After how many batches of an epoch the weights are judged."""
-        config = self.config
-        if (epoch + 1) % config.evaluation_epochs and epoch + 1 < config.epochs:
-            return set()
-        parts = config.evaluations_per_epoch
-        return {round(self.steps_per_epoch * (part + 1) / parts) for part in range(parts)}
+    def _is_judged(self, epoch: int) -> bool:
+        return (epoch + 1) % self.config.evaluation_epochs == 0 or epoch + 1 == self.config.epochs
+
+    def _evaluations(self) -> set[int]:
+        """After how many batches of an epoch, besides all, the weights are judged."""
+        parts = self.config.evaluations_per_epoch
+        return {round(self.steps_per_epoch * part / parts) for part in range(1, parts)}
 
     def _step(self, batch: BatchT) -> float:
         """One optimiser step; all its randomness is seeded by its number, so that no state needs to be kept."""

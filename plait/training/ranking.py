@@ -15,15 +15,17 @@ from plait.errors import ConfigError, TrainingError
 from plait.models.batch import Batch
 from plait.models.expert_head import ExpertHead
 from plait.models.ranker import OnePass, StartsFromRates
+from plait.nn.feature_inputs import FeatureInputs
 from plait.schema import Split
 from plait.telemetry import console, progress
 from plait.training.checkpoint import save_tensors
 from plait.training.config import TrainingConfig
 from plait.training.conflict import conflicts, cosines, objective_gradients, shared_weights, surgery
 from plait.training.data import Loader, TrainingData, draw_users, training_rows
+from plait.training.delayed import KnownShares, delayed_losses
 from plait.training.log import RunLog
 from plait.training.loop import BEST_FILE, CurvePoint, TrainingResult, torch_switches, train_task
-from plait.training.objective import combined, objective_losses
+from plait.training.objective import ObjectiveLosses, combined, objective_losses
 from plait.training.predict import as_ranker, predict
 from plait.training.routing import RoutingWatch, alarms
 from plait.training.validation import validation_metrics
@@ -34,7 +36,13 @@ _RATE_SAMPLE = 100_000
 
 
 def train(
-    dataset: TrainingData, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool = True
+    dataset: TrainingData,
+    model: nn.Module,
+    config: TrainingConfig,
+    run: Path,
+    *,
+    resume: bool = True,
+    shares: KnownShares | None = None,
 ) -> TrainingResult:
     """Train a ranker and leave the best weights in it; see `train_task`.
 
@@ -44,13 +52,14 @@ def train(
         config: how to train.
         run: folder of this run: log, checkpoints, best weights.
         resume: go on from the checkpoint in `run`, if there is one.
+        shares: how much of each exposure's feedback is in; None to wait for maturity.
 
     Raises:
         TrainingError: the training window is empty, the loss is not a number, or the run was interrupted (after a
             checkpoint).
     """
     if not isinstance(model, OnePass):
-        return train_task(RankingTask(dataset, model, config), config, run, resume=resume)
+        return train_task(RankingTask(dataset, model, config, shares), config, run, resume=resume)
     run.mkdir(parents=True, exist_ok=True)
     with torch_switches(config):
         return _count(dataset, model, model, config, run)
@@ -63,13 +72,17 @@ class RankingTask:
         dataset: encoded samples.
         model: a ranker.
         config: how to train.
+        shares: how much of each exposure's feedback is in; None to wait for maturity.
 
     Raises:
         TrainingError: the training window is empty.
     """
 
-    def __init__(self, dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> None:
+    def __init__(
+        self, dataset: TrainingData, model: nn.Module, config: TrainingConfig, shares: KnownShares | None = None
+    ) -> None:
         self.model = model
+        self._shares = shares
         self._dataset, self._config = dataset, config
         self._ranker = as_ranker(model)
         self._loader = _loader(dataset, model, config)
@@ -93,12 +106,19 @@ class RankingTask:
         """Cross-entropy over mature labels, and what keeps sparse gates in balance."""
         logits_BT, balancing = self._ranker(batch), self._config.balancing
         with torch.autocast("cpu", enabled=False):
-            losses = objective_losses(logits_BT.float(), batch.labels_BT, batch.mask_BT, self._positive_T)
+            losses = self._losses(logits_BT.float(), batch)
             loss = combined(losses, self._weight_T, balancing)
             if balancing == "pcgrad":
                 loss = loss + surgery(losses, self._weight_T, shared_weights(self.model))
             balance = self._watch.balance()
-            return loss if balance is None else loss + self._balance * balance
+            loss = loss if balance is None else loss + self._balance * balance
+            return loss + gate_price(self.model)
+
+    def _losses(self, logits_BT: Tensor, batch: Batch) -> ObjectiveLosses:
+        """Of mature labels, or of all as they stand."""
+        if self._shares is None:
+            return objective_losses(logits_BT, batch.labels_BT, batch.mask_BT, self._positive_T)
+        return delayed_losses(logits_BT, batch.labels_BT, self._shares.at(batch.time_B))
 
     def validate(self) -> dict[str, float]:
         """Log-loss and AUC on the validation window, how experts were used there, and whether gradients conflict."""
@@ -122,7 +142,7 @@ class RankingTask:
         found = []
         for features, _ in self._loader.batches(plan):
             batch = Batch.from_features(features)
-            losses = objective_losses(self._ranker(batch), batch.labels_BT, batch.mask_BT, self._positive_T)
+            losses = self._losses(self._ranker(batch), batch)
             found.append(cosines(objective_gradients(losses.mean_T, weights)))
         if was_training:
             set_training_mode(self.model)
@@ -133,7 +153,7 @@ def objective_weights(config: TrainingConfig, objectives: Sequence[str]) -> tupl
     """Weights `[T]` of the objectives in the loss, and of their positives (None where all are 1).
 
     Raises:
-        ConfigError: a setting names an objective that there is not.
+        ConfigError: a setting names an objective that there is not, or does not go with another.
     """
     settings = {
         "objectives": config.objectives,
@@ -144,6 +164,11 @@ def objective_weights(config: TrainingConfig, objectives: Sequence[str]) -> tupl
         for name in names:
             if name not in objectives:
                 raise ConfigError(f"[training] {setting}: no objective '{name}'{nearest(name, list(objectives))}")
+    if config.positive_weights and config.delayed_feedback != "waiting":
+        raise ConfigError(
+            f"[training] positive_weights: found delayed_feedback = '{config.delayed_feedback}', which has no "
+            "place for them; leave one of the two out"
+        )
     learned = config.objectives or objectives
     weights = [config.objective_weights.get(name, 1.0) * (name in learned) for name in objectives]
     positives = [config.positive_weights.get(name, 1.0) for name in objectives]
@@ -153,6 +178,12 @@ def objective_weights(config: TrainingConfig, objectives: Sequence[str]) -> tupl
 def balance_weight(model: nn.Module) -> float:
     """Weight of the balance loss of the model's experts; 0 without any."""
     return max((part.config.balance for part in model.modules() if isinstance(part, ExpertHead)), default=0.0)
+
+
+def gate_price(model: nn.Module) -> Tensor:
+    """What the open gates of the model's features cost; 0 without any."""
+    weights = [part.gate_weight * part.price() for part in model.modules() if isinstance(part, FeatureInputs)]
+    return torch.stack(weights).sum() if weights else torch.zeros(())
 
 
 def base_logits(dataset: TrainingData, config: TrainingConfig) -> Tensor:

@@ -22,7 +22,7 @@ class Task(Protocol[BatchT]):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of an epoch; the same for all."""
+        """Batches of the first epoch; others may have a few more or fewer."""
 
     def prepare(self) -> None:
         """Whatever untrained weights need before the first step."""

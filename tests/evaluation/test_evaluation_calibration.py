@@ -7,6 +7,7 @@ from sklearn import metrics
 from plait.evaluation import (
     brier,
     expected_calibration_error,
+    field_rce,
     log_loss,
     normalised_entropy,
     pcoc,
@@ -26,6 +27,13 @@ def test_by_hand():
     assert brier(LABELS, GIVEN) == pytest.approx((0.2**2 + 0.4**2 + 0.2**2 + 0.5**2) / 4)
     # Two bins: {.2, .4} promised .6 and got 0; {.5, .8} promised 1.3 and got 2.
     assert expected_calibration_error(LABELS, GIVEN, bins=2) == pytest.approx((0.6 + 0.7) / 4)
+
+
+def test_field_rce_by_hand():
+    """Value 0 has rows 1 and 2: 1.2 promised, 1 got; value 1 has row 4: .5 and 1; value 2 (row 3) has no positive."""
+    field = np.array([0, 0, 2, 1])
+    assert field_rce(LABELS, GIVEN, field) == pytest.approx((2 * 0.2 / 1 + 1 * 0.5 / 1) / 3)
+    assert math.isnan(field_rce(np.zeros(3), np.full(3, 0.5), np.zeros(3, int)))
 
 
 def test_equal_scikit_learn():

@@ -107,3 +107,4 @@ def test_apps_told_in_texts_are_never_shown(importing, table, frappe):
     workspace = load_workspace(report.folder)
     assert workspace.embedding.actions == {"have": "apps"}
     assert workspace.embedding.recency == 36_500 * 86_400_000
+    assert workspace.models["ctrl-dcnv2-align"].overrides["model"]["inputs"] == ["user", "item", "context"]

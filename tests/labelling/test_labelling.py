@@ -8,7 +8,7 @@ import pytest
 from plait.content.labelling.calibration import temperature_of
 from plait.content.labelling.classifier import ClassifierSettings, Seen, draw_examples, teach
 from plait.content.labelling.evidence import LabelWords, likeness
-from plait.content.labelling.features import Block, TermWeights, terms
+from plait.content.labelling.features import Block, TermWeights, Topics, terms
 from plait.content.labelling.hierarchy import decide
 from plait.content.labelling.linear import fit_softmax, shares_without_labels, softmax
 from plait.content.labelling.measures import calibration_error, confusions, coverage_at, macro_f1
@@ -57,6 +57,18 @@ def test_term_weights_are_tf_idf() -> None:
     assert {term: row[place] for term, place in weights.place.items()} == pytest.approx(
         {term: value / length for term, value in raw.items()}
     )
+
+
+def test_topics_are_the_singular_vectors_of_tf_idf() -> None:
+    draw = np.random.default_rng(0)
+    texts = [" ".join(draw.choice(list("abcdefghijkl"), 3, replace=False)) for _ in range(60)]
+    topics = Topics.fit(texts, width=3)
+    rows = topics.terms(texts)
+    exact = np.linalg.svd(rows)[2][:3]
+    assert np.abs(np.abs(np.sum(topics.turn_VK.T * exact, axis=1)) - 1).max() < 1e-2
+    assert np.allclose(np.linalg.norm(topics(texts), axis=1), 1, atol=1e-5)
+    assert topics(["unknown"]).tolist() == [[0, 0, 0]]
+    assert Topics.fit(["one", "two"])(["one"]).shape == (1, 0), "too few texts to learn from"
 
 
 def test_a_block_is_centred_and_of_the_length_asked_for() -> None:

@@ -35,20 +35,30 @@ def attention(
     return torch.stack(rows).view(length, heads, -1) if rows else value_LHV.new_zeros(0, heads, value_LHV.shape[2])
 
 
-def layer(module: HstuLayer, state_LD: Tensor, times) -> Tensor:
-    """U, V, Q, K = split(SiLU(LN(x) W)); y = Linear(U * LN(A V)) + x, with the weights of `module` in float64."""
+def double_weights(module: HstuLayer) -> dict[str, Tensor]:
+    """The weights of a layer in float64, apart from it and with gradients of their own."""
+    return {name: parameter.detach().double().requires_grad_() for name, parameter in module.named_parameters()}
+
+
+def layer(module: HstuLayer, state_LD: Tensor, times, *, weights=None, kept_LM=None) -> Tensor:
+    """U, V, Q, K = split(SiLU(LN(x) W)); y = Linear(U * LN(A V)) + x, with the weights of `module` in float64.
+
+    `weights` stand in for `double_weights(module)`; `kept_LM` is what dropout multiplies U * LN(A V) by.
+    """
     sizes = module.sizes
-    weights = {name: parameter.detach().double() for name, parameter in module.named_parameters()}
+    weights = weights or double_weights(module)
     p = norm(state_LD) @ weights["project.weight"].T
     p = p / (1 + torch.exp(-p))
     m, k, length = sizes.heads * sizes.value_width, sizes.heads * sizes.query_width, len(state_LD)
     u, v, q, key = p[:, :m], p[:, m : 2 * m], p[:, 2 * m : 2 * m + k], p[:, 2 * m + k :]
-    by_head = (part.reshape(length, sizes.heads, -1) for part in (q, key, v))
+    by_head = (part.unflatten(1, (sizes.heads, -1)) for part in (q, key, v))
     bias = (weights.get("distance_bias"), weights.get("time_bias"))
     softmax = sizes.attention == "softmax"
     mixed = norm(attention(*by_head, times, times, *bias, sizes.max_events, softmax=softmax).reshape(length, m))
     if sizes.gate:
         mixed = u * mixed
+    if kept_LM is not None:
+        mixed = mixed * kept_LM
     return mixed @ weights["output.weight"].T + weights["output.bias"] + state_LD
 
 

@@ -203,7 +203,7 @@ def test_time_runs_are_the_buckets_of_all_pairs():
     clock = EventClock(offsets(lengths), times(lengths), times(lengths) + 5_000)
     runs = plan_of(clock).runs
     for row, place in enumerate(clock.place_N.tolist()):
-        here, buckets = 129 * row, []
+        here, buckets = int(runs.first_N[row]), []
         while len(buckets) <= place:
             buckets += [int(runs.bucket_R[here])] * (int(runs.end_R[here]) - len(buckets))
             here += 1

@@ -12,7 +12,7 @@ import plait
 GRADIENTS = """
 import hashlib
 import torch
-from plait.nn.hstu import EventClock, hstu_attention
+from plait.nn.hstu import EventClock, HstuLayer, HstuSizes, hstu_attention
 
 torch.set_num_threads(2)
 digest = hashlib.sha256()
@@ -29,6 +29,10 @@ for seed in range(12):
         query, key, value, clock, distance_bias_P=distance, time_bias_Z=time, max_events=256
     )
     for gradient in torch.autograd.grad(out, [query, key, value, distance, time], torch.randn(events, 2, 32)):
+        digest.update(gradient.numpy().tobytes())
+    layer = HstuLayer(HstuSizes(50, 2, 25, 25, blocks=1, max_events=256))
+    out = layer(torch.randn(events, 50), clock)
+    for gradient in torch.autograd.grad(out, list(layer.parameters()), torch.randn(events, 50)):
         digest.update(gradient.numpy().tobytes())
 print(digest.hexdigest())
 """

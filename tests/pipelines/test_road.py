@@ -7,8 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from plait.config import AdsSettings
 from plait.errors import ArtifactError, DataError
 from plait.features.dataset import EncodedDataset
+from plait.pipelines.calibrated_version import calibrated_version
 from plait.pipelines.check import checked_tables
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.evaluate import evaluate_model, evaluate_oracle
@@ -20,6 +22,7 @@ from plait.pipelines.serve import served_model
 from plait.pipelines.served_example import ask_server
 from plait.pipelines.summary import summarise_data
 from plait.pipelines.train import train_model
+from plait.pipelines.value_rung import measure_value
 from plait.schema import Split
 from plait.simulation import named_size, simulate
 
@@ -76,6 +79,14 @@ def test_costs_are_measured(ladder):
     assert all(0 < one.serve_p99_ms < 10_000 for one in ladder.rungs)
 
 
+def test_the_last_rung_is_worth_money(project, ladder):
+    assert ladder.value.model == "ladder-hstu-1@1"
+    assert calibrated_version(project, "ladder-hstu-1@1") == "ladder-hstu-1@2"
+    assert ladder.value.metrics["oracle.value"].value > ladder.value.metrics["uncalibrated.value"].value
+    unknown = project.workspace.model_copy(update={"ads": AdsSettings()})
+    assert measure_value(Project(project.root, unknown, project.store), "ladder-hstu-1") is None
+
+
 def test_a_second_climb_trains_nothing_and_says_the_same(project, ladder):
     again = climb(project, rungs=RUNGS, seeds=(1, 2), bootstrap=20, requests=1)
     for before, after in zip(ladder.rungs, again.rungs, strict=True):
@@ -89,7 +100,7 @@ def test_result_file_has_the_agreed_names(ladder, tmp_path):
     assert "(simulated)" in result["data"]
     assert result["seeds"] == [1, 2]
     wanted = {f"{rung}.{metric}" for rung in ("popularity", "dnn", "hstu") for metric in ("auc", "gauc", "logloss")}
-    assert wanted | {"oracle.auc", "hstu.gain", "hstu.alone"} <= set(result["metrics"])
+    assert wanted | {"oracle.auc", "hstu.gain", "hstu.alone", "value.lift"} <= set(result["metrics"])
     for metric in result["metrics"].values():
         assert metric["low"] is None or metric["low"] <= metric["value"] <= metric["high"]
 

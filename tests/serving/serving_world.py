@@ -3,15 +3,19 @@
 import dataclasses
 import json
 
+import numpy as np
 import polars as pl
 import torch
 from safetensors.torch import save_file
 
+from plait.calibration import Curves
+from plait.calibration.curves import Curve
 from plait.features.dataset import EncodedDataset
 from plait.features.encoding import encode_samples
 from plait.models.builder import build_model
+from plait.models.calibrated import curve_layer
 from plait.models.config import parse_model
-from plait.models.loading import MODEL_FILE, SPEC_FILE, WEIGHTS_FILE
+from plait.models.loading import CURVES_FILE, MODEL_FILE, SPEC_FILE, WEIGHTS_FILE
 from plait.registry import Registry
 from plait.retrieval.build import build_retrieval
 from plait.serving.loading import ServedData
@@ -27,6 +31,7 @@ SIZES = {
     },
     "lr": {"family": "lr"},
 }  # fmt: skip
+CALIBRATED = ("dnn-calibrated", "hstu-calibrated")
 
 
 @dataclasses.dataclass
@@ -77,6 +82,17 @@ def add_model(registry, family, dataset, folder):
     registry.register(family, {name: folder / name for name in (WEIGHTS_FILE, MODEL_FILE, SPEC_FILE)}, {})
 
 
+def add_calibrated(registry, family, dataset, folder):
+    """The model of that family with curves, different in every scenario, as a model of its own."""
+    bent = Curve.through(np.array([-2.0, 0.0, 1.0]), np.array([-3.0, -1.0, 2.0]))
+    shift_ST = 0.3 * np.arange(2 * (len(dataset.spec.scenarios) + 1)).reshape(-1, 2) - 1
+    path = folder / CURVES_FILE
+    save_file(curve_layer(Curves.of([bent, Curve.affine(0.5, -1.0)], shift_ST)).state_dict(), path)
+    plain = registry.resolve(family)
+    files = {name: plain.file(name) for name in plain.manifest.files}
+    registry.register(f"{family}-calibrated", {**files, CURVES_FILE: path}, {})
+
+
 def make_world(root):
     made = small_samples(root, users=16, exposures=20, behaviours=180)
     encode_samples(made.samples, made.tables, made.workspace, root / "whole")
@@ -88,4 +104,7 @@ def make_world(root):
     registry = Registry(root / "registry")
     for family in SIZES:
         add_model(registry, family, whole, root / family)
+    for name in CALIBRATED:
+        family = name.removesuffix("-calibrated")
+        add_calibrated(registry, family, whole, root / family)
     return World(made, whole, cut, ServedData(root / "cut", root / "retrieval"), registry)

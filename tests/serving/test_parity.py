@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from serving_world import CUT_MS, SIZES
+from serving_world import CALIBRATED, CUT_MS, SIZES
 
 from plait.features.dataset import EncodedDataset
 from plait.features.encoding import encode_samples
@@ -107,7 +107,7 @@ def compare(world, family, records, exposures):
     return compared
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", [*SIZES, *CALIBRATED])
 def test_requests_at_past_exposures_equal_training(world, family, tmp_path):
     """The model's own data: a request at an exposure's time sees the prefix of the history that the sample saw."""
     shown = logged_exposures(world).filter((pl.col("time") < CUT_MS) & pl.col("creative_id").is_not_null())

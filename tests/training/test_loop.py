@@ -17,8 +17,9 @@ from plait.schema import Split
 from plait.testing.batches import small_spec
 from plait.testing.training_data import SmallDataset
 from plait.training import TrainingConfig, load_recipe_by_name, predict, recipe_names, train
-from plait.training.data import Loader
+from plait.training.data import Loader, training_rows
 from plait.training.log import read_log
+from plait.training.loop import train_task
 from plait.training.objective import combined, objective_losses
 from plait.training.optimiser import LazyAdam, learning_rate_scale
 from plait.training.ranking import RankingTask, base_logits
@@ -65,6 +66,25 @@ def test_masked_loss_by_hand():
     assert combined(nothing, torch.ones(3)).item() == 0.0
 
 
+def test_a_share_of_the_training_window_is_the_same_for_every_model(monkeypatch, tmp_path):
+    """A quarter of the rows, drawn by seed alone; a run takes no others."""
+    dataset, seen = SmallDataset(), []
+    all_B, some_B = (training_rows(dataset, share, 3) for share in (1.0, 0.25))
+    assert len(some_B) == round(len(all_B) / 4)
+    assert set(some_B) < set(all_B)
+    np.testing.assert_array_equal(some_B, training_rows(dataset, 0.25, 3))
+    assert set(some_B) != set(training_rows(dataset, 0.25, 4))
+    asked = SmallDataset.impression_batch
+    monkeypatch.setattr(
+        SmallDataset,
+        "impression_batch",
+        lambda self, rows_B, length: seen.append(rows_B) or asked(self, rows_B, length),
+    )
+    run("lr-small", tmp_path, epochs=1, share=0.25, seed=3)
+    trained = set(np.concatenate(seen)) & set(all_B)
+    assert trained == set(some_B)
+
+
 def test_lazy_adam_is_adam_on_the_rows_used():
     """With every row used in every step it is PyTorch's Adam; rows that are not used stay as they are."""
     torch.manual_seed(0)
@@ -82,6 +102,34 @@ def test_lazy_adam_is_adam_on_the_rows_used():
         adam.step()
     torch.testing.assert_close(ours.data[:3], theirs.data, atol=1e-5, rtol=1e-4)
     assert torch.equal(ours.data[3], start_VD[3])
+
+
+class Uneven:
+    """A task whose epochs have 5, 4 and 6 batches."""
+
+    def __init__(self) -> None:
+        self.model = torch.nn.Linear(1, 1)
+        self.steps_per_epoch = 5
+
+    def prepare(self) -> None: ...
+
+    def batches(self, epoch: int, first: int):
+        return iter([(torch.ones(2, 1), 2)] * ((5, 4, 6)[epoch] - first))
+
+    def loss(self, batch):
+        return self.model(batch).square().mean()
+
+    def validate(self) -> dict[str, float]:
+        return {"logloss": float(self.model.weight.detach().abs())}
+
+
+def test_every_epoch_ends_with_a_verdict(tmp_path):
+    """However many batches it has; and once within it, half-way through the first one's five."""
+    config = TrainingConfig(epochs=3, evaluations_per_epoch=2, patience=99, tensorboard=False, threads=1)
+    result = train_task(Uneven(), config, tmp_path)
+    assert [point.step for point in result.curve] == [2, 5, 7, 9, 11, 15]
+    sparse = config.model_copy(update={"evaluation_epochs": 2})
+    assert [point.step for point in train_task(Uneven(), sparse, tmp_path / "b").curve] == [7, 9, 11, 15]
 
 
 def test_learning_rate_schedules():

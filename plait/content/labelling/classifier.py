@@ -7,7 +7,7 @@ with a greater weight.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ class ClassifierSettings(BaseModel):
     """Of the weights, divided by the number of rows that it learns from."""
     rounds: int = 2
     """How often it learns from its own answers on unlabelled rows."""
+    rounds_without_examples: int = 2
+    """The same where nobody has labelled anything."""
+    unlabelled_temperature: float = 1.8
+    """Of the confidence where too few examples can be held out to find it by."""
     pseudo_weight: float = 0.3
     """What an unlabelled row counts, beside 1 of an example."""
     evidence_weight: float = 0.25
@@ -44,8 +48,10 @@ class ClassifierSettings(BaseModel):
     evidence begins, and examples join what is learnt from it."""
 
 
-TEXT_ONLY = ClassifierSettings(penalty=3.0, rounds=0, evidence_weight=0.1, share_iterations=3)
-"""For texts without pictures, where answers are too unsure to learn from; found on training rows of iFlytek."""
+TEXT_ONLY = ClassifierSettings(
+    penalty=3.0, rounds_without_examples=0, unlabelled_temperature=2.5, evidence_weight=0.1, share_iterations=3
+)
+"""For texts without pictures, where answers without examples are too unsure to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ def teach(
     """A classifier from examples (possibly none) and unlabelled rows.
 
     Confidence is calibrated on examples held out in turn from a classifier taught by the rest. Without examples there
-    is nothing to hold out: the temperature stays 1.
+    is nothing to hold out, and the settings' temperature stands in.
 
     Args:
         unlabelled: rows to learn shares and pseudo-labels from; never those that it is tested on.
@@ -101,7 +107,7 @@ def teach(
     unlabelled = unlabelled.rows(np.arange(0, len(unlabelled.evidence_NC), every))
     whole = _learn(unlabelled, examples, label_N, settings)
     if len(label_N) < 2 * len(taxonomy.nodes(1)):
-        return whole
+        return replace(whole, temperature=settings.unlabelled_temperature)
     logits_NC = np.empty_like(examples.evidence_NC)
     fold_N = _folds(label_N, settings.folds)
     for fold in range(settings.folds):
@@ -112,12 +118,7 @@ def teach(
     natural_C = whole.probabilities(unlabelled).mean(axis=0) + np.float32(1e-6)
     weight_N = (natural_C[label_N] / counts[label_N]).astype(np.float32)
     taught_N = counts[label_N] > 1
-    return LightClassifier(
-        whole.model,
-        whole.offset_C,
-        whole.evidence_weight,
-        temperature_of(logits_NC[taught_N], label_N[taught_N], weight_N[taught_N]),
-    )
+    return replace(whole, temperature=temperature_of(logits_NC[taught_N], label_N[taught_N], weight_N[taught_N]))
 
 
 def _learn(unlabelled: Seen, examples: Seen, label_N: Rows, settings: ClassifierSettings) -> LightClassifier:
@@ -136,7 +137,7 @@ def _learn(unlabelled: Seen, examples: Seen, label_N: Rows, settings: Classifier
         first = LightClassifier(model, np.zeros(classes, np.float32), weight)
     else:
         first = LightClassifier(None, np.zeros(classes, np.float32), 1.0)
-        rounds = max(rounds, 1) if len(label_N) else rounds
+        rounds = max(rounds, 1) if len(label_N) else settings.rounds_without_examples
     share_C = shares_without_labels(softmax(first.logits(unlabelled)), alike_C, settings.share_iterations)
     shares_C = np.log(share_C * classes)
     found = LightClassifier(first.model, shares_C, first.evidence_weight)

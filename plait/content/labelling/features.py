@@ -13,6 +13,9 @@ from plait.content.labelling.linear import Floats
 from plait.content.taxonomy import normalised
 
 _CHINESE = re.compile(r"[\u4e00-\u9fff]+")
+_MOST_TERMS, _COMMONEST = 10_000, 0.3
+"""Terms that topics are made of; those that stand in a larger share of the texts say nothing."""
+_STEPS = 4
 
 
 def terms(text: str) -> list[str]:
@@ -31,12 +34,11 @@ class TermWeights:
     weight_V: Floats
 
     @classmethod
-    def fit(cls, texts: Sequence[str], fewest: int = 5, most: int = 1_500) -> Self:
-        """Of the `most` commonest terms that stand in `fewest` texts or more."""
+    def fit(cls, texts: Sequence[str], fewest: int = 5, most: int = 1_500, commonest: float = 1.0) -> Self:
+        """Of the `most` commonest terms that stand in `fewest` texts or more, and in a share of `commonest` at most."""
         counts = Counter(term for text in texts for term in set(terms(text)))
-        kept = sorted((term for term in counts if counts[term] >= fewest), key=lambda term: (-counts[term], term))[
-            :most
-        ]
+        able = (term for term in counts if fewest <= counts[term] <= commonest * len(texts))
+        kept = sorted(able, key=lambda term: (-counts[term], term))[:most]
         weight_V = np.array([np.log(len(texts) / counts[term]) for term in kept], np.float32)
         return cls({term: place for place, term in enumerate(kept)}, weight_V)
 
@@ -49,6 +51,39 @@ class TermWeights:
                     weighted_NV[row, place] = (1 + np.log(count)) * self.weight_V[place]
         length_N1 = np.linalg.norm(weighted_NV, axis=1, keepdims=True).astype(np.float32)
         result: Floats = weighted_NV / np.maximum(length_N1, 1e-6)
+        return result
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Latent semantic analysis (Deerwester et al. 1990): which terms go together, learnt from texts without labels.
+
+    Rows of tf-idf, turned to the directions in which texts differ most, each of length 1.
+    """
+
+    terms: TermWeights
+    turn_VK: Floats
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], width: int = 300, seed: int = 0) -> Self:
+        """By three steps of subspace iteration from a random start (Halko, Martinsson and Tropp 2011)."""
+        weights = TermWeights.fit(texts, fewest=min(4, len(texts)), most=_MOST_TERMS, commonest=_COMMONEST)
+        weighted_NV = weights(texts)
+        width = min(width, *weighted_NV.shape)
+        draw = np.random.default_rng(seed).normal(size=(weighted_NV.shape[1], min(width + 10, *weighted_NV.shape)))
+        turn_VK = draw.astype(np.float32)
+        for _ in range(_STEPS):
+            span_NK, _ = np.linalg.qr(weighted_NV @ turn_VK)
+            turn_VK = weighted_NV.T @ span_NK
+        if not width:
+            return cls(weights, turn_VK)
+        _, _, direction_KV = np.linalg.svd(turn_VK.T, full_matrices=False)
+        return cls(weights, np.asarray(direction_KV[:width].T, np.float32))
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        """Rows [N, K]; zeros for a text without known terms."""
+        turned_NK = self.terms(texts) @ self.turn_VK
+        result: Floats = turned_NK / np.maximum(np.linalg.norm(turned_NK, axis=1, keepdims=True), 1e-6)
         return result
 
 

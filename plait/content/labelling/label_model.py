@@ -78,8 +78,7 @@ class LabelModel:
         if known.model is not None:
             arrays |= {"weight": known.model.weight_DC, "bias": known.model.bias_C}
         save_file({name: np.ascontiguousarray(one, np.float32) for name, one in arrays.items()}, folder / _ARRAYS)
-        terms = [] if self.sight.terms is None else list(self.sight.terms.place)
-        write_atomically(folder / _TERMS, json.dumps(terms, ensure_ascii=False))
+        write_atomically(folder / _TERMS, json.dumps(self.sight.vocabulary, ensure_ascii=False))
 
     @classmethod
     def load(cls, folder: Path, taxonomy: Taxonomy) -> "LabelModel":

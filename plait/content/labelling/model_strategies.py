@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, create_model
@@ -19,6 +19,8 @@ from plait.llm.encode import TextEncoder
 from plait.llm.generate import CODES, ChatModel, Tokens
 
 _NEAREST = 12
+_Input = TypeVar("_Input")
+_Output = TypeVar("_Output")
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,11 @@ class ModelStrategy:
 
     def label(self, creatives: Sequence[Described]) -> list[LabelAnswer]:
         """See `Strategy`."""
-        return self._each(self.answer, creatives)
+        return self._each(lambda creative: _guarded(lambda: self.answer(creative)), creatives)
 
-    def _each(self, answer: Callable[..., LabelAnswer], *inputs: Sequence[Any]) -> list[LabelAnswer]:
+    def _each(self, answer: Callable[[_Input], _Output], inputs: Sequence[_Input]) -> list[_Output]:
         with ThreadPoolExecutor(self.concurrency) as pool:
-            return list(pool.map(lambda *one: _guarded(lambda: answer(*one)), *inputs))
+            return list(pool.map(answer, inputs))
 
     def answer(self, creative: Described) -> LabelAnswer:
         """The answer for one creative."""
@@ -51,7 +53,8 @@ class ModelStrategy:
         return [" > ".join(named.get(option, option)) for option in options]
 
     def _said(self, best: Path3, confidence: Sequence[float], tokens: Tokens) -> LabelAnswer:
-        return LabelAnswer(cut(best, confidence, self.threshold), tuple(confidence), best, tokens.total)
+        path = cut(best, confidence, self.threshold)
+        return LabelAnswer(path, tuple(confidence), best, tokens.total, seconds=tokens.seconds)
 
 
 class OneShot(ModelStrategy):
@@ -66,31 +69,15 @@ class OneShot(ModelStrategy):
         """See `ModelStrategy.answer`."""
         paths = [leaf.path for leaf in self.taxonomy.leaves]
         names = self._names(paths)
-        found = self.model.generate(self.prompt.messages(names, creative.text, "json"), _answer_kind(tuple(names)))
+        found = self.model.generate(self.prompt.messages(names, creative.text, "json"), answer_kind(tuple(names)))
         if found.value is None:
-            return LabelAnswer((), (), (), found.tokens.total, found.failure)
+            return LabelAnswer((), (), (), found.tokens.total, found.failure, found.tokens.seconds)
         path = paths[names.index(str(found.value.label))]  # type: ignore[attr-defined]
         return self._said(path, [1.0] * len(path), found.tokens)
 
 
-class ByLevel(ModelStrategy):
-    """(b) One level after the other, the options limited to the children of the level above, each by likelihood."""
-
-    name = "by-level"
-
-    def answer(self, creative: Described) -> LabelAnswer:
-        """See `ModelStrategy.answer`."""
-        path: Path3 = ()
-        confidence: list[float] = []
-        tokens = Tokens()
-        while children := self.taxonomy.children(path):
-            names = self.taxonomy.names_below(path, self.prompt.language)
-            shares, took = self._shares(names, creative.text)
-            tokens += took
-            chosen = int(np.argmax(shares))
-            path = (*path, children[chosen])
-            confidence.append((confidence[-1] if confidence else 1.0) * float(shares[chosen]))
-        return self._said(path, confidence, tokens)
+class _Weighing(ModelStrategy):
+    """Weighs options by the likelihood of their letters."""
 
     def _shares(self, options: Sequence[str], text: str) -> tuple[Floats, Tokens]:
         """Probabilities of any number of options: by heats of at most 26, whose winners meet."""
@@ -115,7 +102,53 @@ class ByLevel(ModelStrategy):
         return total, tokens + took
 
 
-class ByLikelihood(ByLevel):
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """How far down the tree a creative is."""
+
+    creative: Described
+    path: Path3 = ()
+    confidence: tuple[float, ...] = ()
+    tokens: Tokens = field(default_factory=Tokens)
+    failure: str = ""
+
+
+class ByLevel(_Weighing):
+    """(b) One level after the other, the options limited to the children of the level above, each by likelihood."""
+
+    name = "by-level"
+
+    def label(self, creatives: Sequence[Described]) -> list[LabelAnswer]:
+        """See `Strategy`. All go down together, those at one node after another: they share its prompt's beginning."""
+        walks = [_Walk(creative) for creative in creatives]
+        while on := [place for place, walk in enumerate(walks) if self._goes_on(walk)]:
+            on.sort(key=lambda place: walks[place].path)
+            for place, walk in zip(on, self._each(self._down, [walks[place] for place in on]), strict=True):
+                walks[place] = walk
+        return [
+            LabelAnswer((), (), (), walk.tokens.total, walk.failure, walk.tokens.seconds)
+            if walk.failure
+            else self._said(walk.path, walk.confidence, walk.tokens)
+            for walk in walks
+        ]
+
+    def _goes_on(self, walk: _Walk) -> bool:
+        return not walk.failure and bool(self.taxonomy.children(walk.path))
+
+    def _down(self, walk: _Walk) -> _Walk:
+        """One level further."""
+        names = self.taxonomy.names_below(walk.path, self.prompt.language)
+        try:
+            shares, took = self._shares(names, walk.creative.text)
+        except PlaitError as error:
+            return replace(walk, failure=str(error))
+        chosen = int(np.argmax(shares))
+        sure = (walk.confidence[-1] if walk.confidence else 1.0) * float(shares[chosen])
+        path = (*walk.path, self.taxonomy.children(walk.path)[chosen])
+        return replace(walk, path=path, confidence=(*walk.confidence, sure), tokens=walk.tokens + took)
+
+
+class ByLikelihood(_Weighing):
     """(d) Every leaf scored at once by the likelihood of its letter, under a prompt whose state is kept."""
 
     name = "likelihood"
@@ -150,7 +183,9 @@ class Retrieved(ByLikelihood):
         label_CD = self.encoder.encode([label_text(leaf, self.prompt.language) for leaf in leaves])
         like_NC = likeness(self.encoder.encode([creative.text for creative in creatives]), label_CD)
         near_NK = np.sort(np.argsort(-like_NC, axis=1)[:, : self.nearest], axis=1)
-        return self._each(self._among, creatives, [[leaves[place].path for place in near] for near in near_NK])
+        options = [[leaves[place].path for place in near] for near in near_NK]
+        asked = list(zip(creatives, options, strict=True))
+        return self._each(lambda one: _guarded(lambda: self._among(*one)), asked)
 
 
 def _guarded(answer: Callable[[], LabelAnswer]) -> LabelAnswer:
@@ -160,7 +195,7 @@ def _guarded(answer: Callable[[], LabelAnswer]) -> LabelAnswer:
         return LabelAnswer((), (), (), failure=str(error))
 
 
-def _answer_kind(names: tuple[str, ...]) -> type[BaseModel]:
+def answer_kind(names: tuple[str, ...]) -> type[BaseModel]:
     """A model with the one field `label`, which is one of the names."""
     members: Any = StrEnum("LabelName", {f"L{place}": name for place, name in enumerate(names)})  # type: ignore[misc]
     return create_model("Answer", label=(members, ...))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from plait.content.labelling.classifier import Seen
 from plait.content.labelling.evidence import LabelWords, cosine
-from plait.content.labelling.features import Block, TermWeights
+from plait.content.labelling.features import Block, TermWeights, Topics
 from plait.content.labelling.linear import Floats
 from plait.content.taxonomy import Taxonomy
 
@@ -73,6 +73,9 @@ class Sight:
     tags: Likeness | None = None
     vectors: Block | None = None
     terms: TermWeights | None = None
+    """Of short texts beside pictures."""
+    topics: Topics | None = None
+    """Of texts that stand alone."""
     likeness: Likeness | None = None
     words: LabelWords = field(init=False)
 
@@ -98,7 +101,10 @@ class Sight:
             weight = _BLOCK if shown.picture_NP is None else _TEXT_BESIDE_PICTURES
             width = shown.vector_ND.shape[1]
             parts["vectors"] = Block.fit(shown.vector_ND, weight, width=width, whitening=0.0)
-            parts["terms"] = TermWeights.fit(shown.texts)
+            if shown.picture_NP is None:
+                parts["topics"] = Topics.fit(shown.texts)
+            else:
+                parts["terms"] = TermWeights.fit(shown.texts)
             parts["likeness"] = Likeness.fit(shown.vector_ND, label_CD)
         return cls(taxonomy, **parts)
 
@@ -115,15 +121,15 @@ class Sight:
         if self.vectors is not None and shown.texts is not None and shown.vector_ND is not None:
             weight = _BLOCK if self.pictures is None else _TEXT_BESIDE_PICTURES
             named_NC = self.words(shown.texts)
-            blocks += [self.vectors(shown.vector_ND), weight * self._terms(shown.texts), _BLOCK * named_NC]
-            evidence_NC += _WORDS * named_NC + _LIKE * self._likeness(shown.vector_ND)
+            blocks.append(self.vectors(shown.vector_ND))
+            if self.topics is not None:
+                blocks.append(weight * self.topics(shown.texts))
+            if self.terms is not None:
+                blocks += [weight * self.terms(shown.texts), _BLOCK * named_NC]
+            evidence_NC += _WORDS * named_NC
+        if self.likeness is not None and shown.vector_ND is not None:
+            evidence_NC += _LIKE * self.likeness(shown.vector_ND)
         return Seen(np.concatenate(blocks, axis=1).astype(np.float32), evidence_NC)
-
-    def _terms(self, texts: Sequence[str]) -> Floats:
-        return np.zeros((len(texts), 0), np.float32) if self.terms is None else self.terms(texts)
-
-    def _likeness(self, vector_ND: Floats) -> Floats:
-        return np.zeros((len(vector_ND), 1), np.float32) if self.likeness is None else self.likeness(vector_ND)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """All numbers, for a file; `of_arrays` reads them back."""
@@ -138,11 +144,19 @@ class Sight:
                 found[f"{name}.spread"] = np.array([like.spread], np.float32)
         if self.terms is not None:
             found["terms.weight"] = self.terms.weight_V
+        if self.topics is not None:
+            found |= {"topics.weight": self.topics.terms.weight_V, "topics.turn": self.topics.turn_VK}
         return found
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The terms that it knows, in order, for a file."""
+        known = self.topics.terms if self.topics is not None else self.terms
+        return [] if known is None else list(known.place)
 
     @classmethod
     def of_arrays(cls, taxonomy: Taxonomy, found: Mapping[str, NDArray[np.float32]], terms: Sequence[str]) -> "Sight":
-        """The sight that `arrays` wrote; `terms` are those of `TermWeights.place`, in order."""
+        """The sight that `arrays` wrote; `terms` is its `vocabulary`."""
         parts: dict[str, Any] = {}
         for name in ("pictures", "vectors"):
             if f"{name}.mean" in found:
@@ -152,9 +166,11 @@ class Sight:
             if f"{name}.label" in found:
                 spread = float(found[f"{name}.spread"][0])
                 parts[name] = Likeness(found[f"{name}.label"], found[f"{name}.mean"], spread)
+        places = {term: place for place, term in enumerate(terms)}
         if "terms.weight" in found:
-            places = {term: place for place, term in enumerate(terms)}
             parts["terms"] = TermWeights(places, found["terms.weight"])
+        if "topics.weight" in found:
+            parts["topics"] = Topics(TermWeights(places, found["topics.weight"]), found["topics.turn"])
         return cls(taxonomy, **parts)
 
 

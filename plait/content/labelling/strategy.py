@@ -24,6 +24,8 @@ class LabelAnswer:
     """Tokens of language models that it took, prompt and answer."""
     failure: str = ""
     """Why there is no answer."""
+    seconds: float = 0.0
+    """That language models took."""
 
 
 @dataclass(frozen=True, slots=True)

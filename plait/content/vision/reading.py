@@ -14,8 +14,8 @@ LONGEST_SIDE = 960
 """Pictures are read at their own size, up to this many pixels of the longer side."""
 LEAST_SURE = 0.6
 """Lines that the model is less sure of are taken for texture."""
-LEAST_SURE_LETTER = 0.97
-"""The same for a single letter or digit, which a round or straight thing is most often taken for."""
+BOX_MARGIN = 2.2
+"""How far boxes reach beyond the strokes found (DB's unclip ratio): at the model's own 1.6 last letters are cut off."""
 _WIDE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\u3000-\u30ff\uac00-\ud7af]")
 
 
@@ -46,7 +46,8 @@ def read_lines(pixels: Pixels) -> list[Line]:
         Line(text.strip(), float(sure), tuple((float(x), float(y)) for x, y in box))
         for text, sure, box in zip(found.txts, found.scores, found.boxes, strict=True)
     ]
-    return _in_order([line for line in lines if line.text and line.sure >= _least_sure(line.text)])
+    rows = _rows([line for line in lines if line.text and line.sure >= LEAST_SURE])
+    return [line for row in rows if not _is_a_thing(row) for line in row]
 
 
 def join_lines(texts: Sequence[str]) -> str:
@@ -58,11 +59,12 @@ def join_lines(texts: Sequence[str]) -> str:
     return joined
 
 
-def _least_sure(text: str) -> float:
-    return LEAST_SURE_LETTER if len(text) == 1 and not _WIDE.match(text) else LEAST_SURE
+def _is_a_thing(row: Sequence[Line]) -> bool:
+    """A letter or digit alone in its row is most often a round or straight thing."""
+    return len(row) == 1 and len(row[0].text) == 1 and not _WIDE.match(row[0].text)
 
 
-def _in_order(lines: list[Line]) -> list[Line]:
+def _rows(lines: list[Line]) -> list[list[Line]]:
     """Rows from top to bottom, each from left to right; lines that overlap by half their height share a row."""
     rows: list[list[Line]] = []
     for line in sorted(lines, key=_middle):
@@ -71,7 +73,7 @@ def _in_order(lines: list[Line]) -> list[Line]:
             rows[-1].append(line)
         else:
             rows.append([line])
-    return [line for row in rows for line in sorted(row, key=lambda one: one.box[0][0])]
+    return [sorted(row, key=lambda one: one.box[0][0]) for row in rows]
 
 
 def _middle(line: Line) -> float:
@@ -94,6 +96,7 @@ def _reader() -> Any:
             "Global.log_level": "error",
             "Det.limit_type": "max",
             "Det.limit_side_len": LONGEST_SIDE,
+            "Det.unclip_ratio": BOX_MARGIN,
             "EngineConfig.onnxruntime.intra_op_num_threads": 1,
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         }

@@ -3,8 +3,9 @@
 import multiprocessing
 import signal
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from plait.content.workflow.step import Failed, FileStep, Outcome, attempt
 from plait.errors import ContentError
 
 CRASHED = "a decoder or model crashed on this file"
+STUCK = "a decoder or model never came back from this file"
+GRACE = 30.0
+"""Seconds beyond those of all steps that a process has for a file: to start, and to load its models."""
 _state: dict[str, Any] = {}
 
 
@@ -52,23 +56,45 @@ class FileWorkers:
         self._stop()
 
     def run(self, tasks: Sequence[FileTask]) -> Iterator[FileResult]:
-        """The results, as they come. A file that brings its process down twice, the second time alone, has failed."""
-        suspects = []
-        futures = {self._submit(task): task for task in tasks}
-        for future in as_completed(futures):
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                suspects.append(futures[future])
-        for task in suspects:
-            self._stop()
-            try:
-                yield self._submit(task).result()
-            except BrokenProcessPool:
-                first = next(step for step in self._steps if step.name not in task.known)
-                yield FileResult(task, {first.name: Failed(CRASHED, passing=True)}, {})
-        if suspects:
-            self._stop()
+        """The results, as they come.
+
+        A file has failed that brings its process down, or keeps it from ever answering, twice, the second time alone.
+        """
+        waiting, flying = deque(tasks), dict[Future[FileResult], FileTask]()
+        while waiting or flying:
+            while waiting and len(flying) <= self._count:  # few, for all of them are suspects after a crash
+                task = waiting.popleft()
+                flying[self._submit(task)] = task
+            done, _ = wait(flying, self._patience, FIRST_COMPLETED)
+            suspects = [] if done else list(flying.values())
+            for future in done:
+                task = flying.pop(future)
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    suspects += [task, *flying.values()]
+                    flying.clear()
+                    break
+            if suspects:
+                flying.clear()
+                self._kill()
+                for task in suspects:
+                    yield self._alone(task)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds after which a process does not even hear its alarm, such as within a decoder that goes in circles."""
+        return self._limits.step_seconds * len(self._steps) + GRACE
+
+    def _alone(self, task: FileTask) -> FileResult:
+        future = self._submit(task)
+        try:
+            return future.result(self._patience)
+        except (BrokenProcessPool, TimeoutError) as error:
+            self._kill()
+            reason = CRASHED if isinstance(error, BrokenProcessPool) else STUCK
+            first = next(step for step in self._steps if step.name not in task.known)
+            return FileResult(task, {first.name: Failed(reason, passing=True)}, {})
 
     def _submit(self, task: FileTask) -> "Future[FileResult]":
         if self._pool is None:
@@ -80,6 +106,13 @@ class FileWorkers:
             broken: Future[FileResult] = Future()
             broken.set_exception(error)
             return broken
+
+    def _kill(self) -> None:
+        """End the processes, whatever they are at; the next task starts new ones."""
+        if self._pool is not None:
+            for process in list((self._pool._processes or {}).values()):
+                process.kill()
+        self._stop()
 
     def _stop(self) -> None:
         if self._pool is not None:

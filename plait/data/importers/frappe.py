@@ -14,6 +14,7 @@ from plait.config import (
     TableSettings,
     Workspace,
 )
+from plait.data.importers.click_models import click_models
 from plait.data.importers.clock import ORDINAL_NOTE, ordinal_time
 from plait.data.importers.contract import Draft, Importer
 from plait.data.importers.lines import LINE, Field, Layout, read_whole
@@ -205,6 +206,7 @@ def _draft(options: FrappeOptions) -> Draft:
         objectives=[ObjectiveSettings(name="used", action=USE, attribution="exposure_id", window=0, value=1.0)],
         split=SplitSettings(kind="per_user_time"),
         embedding=_TOLD_IN_TEXTS if options.told else EmbeddingSettings(),
+        models=_MODELS if options.told else {},
     )
     return Draft(workspace, _HEADER.format(negatives=options.negatives, seed=options.seed), _COMMENTS)
 
@@ -213,6 +215,9 @@ _TOLD_IN_TEXTS = EmbeddingSettings(
     encoder=EncoderSettings(kind="minilm"), language="en", actions={HAVE: "apps"}, items=20, recency="36500d"
 )
 """Users told by the apps that are never shown, whatever the ordinal clock says."""
+
+_MODELS = click_models(inputs=["user", "item", "context"], embedding_dim=16)
+"""Published tables give models user, app and context; what the ordinal clock would count is left out."""
 
 _HEADER = (
     "frappe: app usage in context, imported by `plait data import frappe`.\n\n"

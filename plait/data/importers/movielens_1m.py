@@ -9,8 +9,9 @@ import polars as pl
 from pydantic import PositiveInt, field_serializer
 
 from plait import seeding
-from plait.config import EmbeddingSettings, EncoderSettings, ModelSettings, Settings, SplitSettings
+from plait.config import EmbeddingSettings, EncoderSettings, Settings, SplitSettings
 from plait.data.importers import movielens
+from plait.data.importers.click_models import click_models
 from plait.data.importers.contract import Draft, Importer
 from plait.data.importers.lines import LINE, Field, Layout, read_blocks, read_whole
 from plait.data.importers.source import Source
@@ -47,12 +48,7 @@ OCCUPATIONS = (
 _UNDECIDED = 3.0
 """Stars that say neither liked nor disliked."""
 
-_CLICK_MODELS = ("wide-deep", "deepfm", "dcnv2", "autoint", "ctrl-autoint", "ctrl-dcnv2")
-_PROFILE_AND_FILM = {"model": {"inputs": ["user", "item"]}}
-_MODELS = {
-    name: ModelSettings(recipe=name, overrides=_PROFILE_AND_FILM)
-    for name in (*_CLICK_MODELS, "ctrl-autoint-align", "ctrl-dcnv2-align")
-}
+_MODELS = click_models(inputs=["user", "item"])
 """Published tables give models ids, profile and film, no clock and no counts."""
 _EMBEDDING = EmbeddingSettings(
     encoder=EncoderSettings(kind="minilm", max_tokens=128),

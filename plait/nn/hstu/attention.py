@@ -108,6 +108,16 @@ def fused_attention(device: str, dtype: torch.dtype, width: int) -> Fused | None
     return None
 
 
+def whole_layer_fits(state_ND: Tensor, clock: EventClock, kind: AttentionKind) -> bool:
+    """Is there one operator for a whole layer (`plait.nn.hstu.layer_cpu`), and may it be used?"""
+    on_cpu = state_ND.device.type == "cpu" and state_ND.dtype == torch.float32
+    if _version.get() != "fast" or kind != "silu" or not on_cpu or torch.is_autocast_enabled("cpu"):
+        return False
+    from plait.nn.hstu.layer_cpu import divides_sequences  # noqa: PLC0415 - compiles kernels
+
+    return not divides_sequences(clock)
+
+
 @cache
 def _has_triton() -> bool:
     found = find_spec("triton") is not None

@@ -4,6 +4,7 @@ Memory grows with the events; the pairs of a batch are never held. Numba compile
 them beside this file.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,15 +15,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from plait.nn.hstu.clock import EventClock
-from plait.nn.hstu.tiles import BLOCK, Heads, Rows, backward_rows, forward_rows
+from plait.nn.hstu.tiles import BLOCK, Bias, Heads, Rows, backward_rows, forward_rows, space_needed
 from plait.nn.hstu.time_runs import TimeRuns, find_runs
+from plait.nn.hstu.vectors import LANES
 
 _PIECES_PER_THREAD = 4
 """Pieces that a thread's share of a batch is cut into, so that no thread waits long for another."""
 _ROW_COST = 64
 """What a row costs besides its columns, in columns."""
+_DIVIDED_FROM = 256
+"""Shorter sequences are computed before threads could have shared them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,15 @@ class BatchPlan:
     pieces: tuple[Piece, ...]
     runs: TimeRuns
 
+    @property
+    def divides_sequences(self) -> bool:
+        """Do pieces share a sequence?"""
+        return any(piece.shared for piece in self.pieces)
+
+    def rows(self, piece: Piece) -> Rows:
+        """The rows of a piece as the kernels take them."""
+        return Rows(self.offsets_U1, piece.user, piece.first, piece.last)
+
 
 def plan_of(clock: EventClock) -> BatchPlan:
     """The plan of a batch for the present number of threads; made once per clock."""
@@ -63,7 +77,8 @@ def _find_runs(clock: EventClock, offsets_U1: NDArray[np.int64], pieces: Sequenc
     row_N, column_N = clock.row_time_N.numpy(), clock.column_time_N.numpy()
 
     def find(piece: Piece) -> None:
-        find_runs(row_N, column_N, offsets_U1, piece.user, piece.first, piece.last, runs.end_R, runs.bucket_R)
+        rows = (offsets_U1, piece.user, piece.first, piece.last)
+        find_runs(row_N, column_N, *rows, runs.first_N, runs.end_R, runs.bucket_R)
 
     on_all(find, pieces)
     return runs
@@ -87,7 +102,8 @@ def cut(offsets_U1: NDArray[np.int64], count: int) -> Iterator[Piece]:
     user_E = user_N[row_E]
     start_E, end_E = offsets_U1[user_E], offsets_U1[user_E + 1]
     within_E = np.minimum(start_E + -(-(row_E - start_E) // BLOCK) * BLOCK, end_E)
-    is_long_E = (end_E - start_E) * ((end_E - start_E) / 2 + _ROW_COST) > piece / 2
+    length_E = end_E - start_E
+    is_long_E = (length_E >= _DIVIDED_FROM) & (length_E * (length_E / 2 + _ROW_COST) > piece / 2)
     first = number = 0
     for last in np.unique(np.append(np.where(is_long_E, within_E, end_E), offsets_U1[-1])).tolist():
         if last > first:
@@ -138,125 +154,157 @@ class _Attention(torch.autograd.Function):
         """Arguments: query, key, value, distance bias, time bias, clock, max_events."""
         *tensors, clock, max_events = arguments
         ctx.save_for_backward(*tensors)
-        ctx.plan, ctx.scale = plan_of(clock), np.float32(1 / max_events)
-        job = _Job(ctx.plan, ctx.scale, tensors)
-        out_NHV = torch.zeros(tensors[2].shape)
-        flat_out = _flat(out_NHV)
-        on_all(lambda piece: forward_rows(job.rows(piece), job.heads, flat_out), ctx.plan.pieces)
-        return out_NHV
+        ctx.plan, ctx.max_events = plan_of(clock), max_events
+        return AttentionJob(ctx.plan, max_events, tensors[:3], tensors[3:]).forward()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *upstream: Any) -> tuple[Tensor | None, ...]:
         """Gradients of the first five arguments."""
-        job = _Job(ctx.plan, ctx.scale, ctx.saved_tensors)
-        slopes = _Slopes(ctx.saved_tensors, job)
-        upstream = _flat(gradients[0].contiguous())
-        on_all(lambda piece: slopes.add(piece, upstream), ctx.plan.pieces)
-        return (*slopes.gathered(), None, None)
+        heads, biases = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
+        gradients = [torch.zeros(part.shape) for part in heads]
+        job = AttentionJob(ctx.plan, ctx.max_events, heads, biases)
+        return (*gradients, *job.backward(upstream[0].contiguous(), gradients), None, None)
 
 
-class _Job:
-    """What the kernels are given: the tensors of a call as flat arrays."""
+class AttentionJob:
+    """Attention of one layer over one batch, and its gradients.
 
-    def __init__(self, plan: BatchPlan, scale: np.float32, tensors: Sequence[Any]) -> None:
-        query_NHK, key_NHK, value_NHV, distance_bias_P, time_bias_Z = tensors
-        self.plan, self.scale = plan, scale
-        self.heads = Heads(
-            *(_flat(query_NHK), query_NHK.stride(0)),
-            *(_flat(key_NHK), key_NHK.stride(0)),
-            *(_flat(value_NHV), value_NHV.stride(0)),
-            heads=query_NHK.shape[1],
-            query_width=query_NHK.shape[2],
-            value_width=value_NHV.shape[2],
-        )
-        nothing = np.zeros(0, np.float32)
-        self.distance_P = nothing if distance_bias_P is None else distance_bias_P.detach().flip(0).numpy()
-        self.time_Z = nothing if time_bias_Z is None else time_bias_Z.detach().numpy()
-
-    def rows(self, piece: Piece) -> Rows:
-        """The rows of a piece as the kernels take them."""
-        runs = self.plan.runs
-        return Rows(
-            self.plan.offsets_U1,
-            piece.user,
-            piece.first,
-            piece.last,
-            self.scale,
-            self.distance_P,
-            self.time_Z,
-            runs.end_R,
-            runs.bucket_R,
-        )
-
-
-class _Slopes:
-    """Gradients while they are summed up.
-
-    A piece writes to rows of its own. Keys and values of a sequence that an earlier piece has begun, and the biases,
-    are summed per piece and put together at the end, in the order of the pieces, so that runs repeat to the bit.
+    Args:
+        plan: of the batch.
+        max_events: n.
+        heads: queries, keys and values, `[N, H, width]`; the numbers of a row side by side.
+        biases: by distance and by time bucket; None for none.
     """
 
-    def __init__(self, tensors: Sequence[Any], job: _Job) -> None:
-        self.biases = tensors[3:]
-        self.job, pieces = job, len(job.plan.pieces)
-        self.tensors = [torch.zeros(part.shape) for part in tensors[:3]]
-        self.query, self.key, self.value = (_flat(tensor) for tensor in self.tensors)
-        self.distances = np.zeros((pieces, len(job.distance_P)), np.float32)
-        self.times = np.zeros((pieces, len(job.time_Z)), np.float32)
-        self.apart: dict[Piece, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+    def __init__(
+        self, plan: BatchPlan, max_events: int, heads: Sequence[Tensor], biases: Sequence[Tensor | None]
+    ) -> None:
+        self.plan = plan
+        self._shape = heads[2].shape
+        self.heads = _heads(heads)
+        self.bias = bias_of(plan, max_events, biases)
+
+    def forward(self) -> Tensor:
+        """`[N, H, V]`."""
+        out_NHV = torch.zeros(self._shape)
+        out = flat(out_NHV)
+
+        def work(piece: Piece) -> None:
+            forward_rows(self.plan.rows(piece), self.bias, self.heads, out, self.memory())
+
+        on_all(work, self.plan.pieces)
+        return out_NHV
+
+    def backward(self, upstream_NHV: Tensor, gradients: Sequence[Tensor]) -> list[Tensor | None]:
+        """Gradients of the biases; those of queries, keys and values are added to `gradients`."""
+        sums, upstream = _Gradients(gradients, self), flat(upstream_NHV)
+        on_all(lambda piece: sums.add(piece, upstream), self.plan.pieces)
+        return sums.gathered()
+
+    def memory(self) -> NDArray[np.float32]:
+        """What a kernel works in: the same memory for all that a thread does."""
+        return working_memory(space_needed(self.heads.heads, self.heads.query_width, self.heads.value_width))
+
+
+def bias_of(plan: BatchPlan, max_events: int, biases: Sequence[Tensor | None]) -> Bias:
+    """The biases by distance and by time bucket (None for none) as the kernels take them."""
+    distance_P, time_Z = biases
+    nothing, runs = np.zeros(LANES, np.float32), plan.runs
+    return Bias(
+        np.float32(1 / max_events),
+        nothing if distance_P is None else functional.pad(distance_P.detach().flip(0), (0, LANES)).numpy(),
+        0 if distance_P is None else len(distance_P),
+        nothing if time_Z is None else time_Z.detach().numpy(),
+        0 if time_Z is None else len(time_Z),
+        runs.first_N,
+        runs.end_R,
+        runs.bucket_R,
+    )
+
+
+_of_thread = threading.local()
+
+
+def working_memory(numbers: int) -> NDArray[np.float32]:
+    """Memory that this thread may use until it asks for some again; new memory costs as much as computing."""
+    memory: NDArray[np.float32] | None = getattr(_of_thread, "memory", None)
+    if memory is None or len(memory) < numbers:
+        memory = _of_thread.memory = np.zeros(numbers, np.float32)
+    return memory
+
+
+class BiasSums:
+    """Gradients of the biases while they are summed up: per piece, so that runs repeat to the bit."""
+
+    def __init__(self, plan: BatchPlan, bias: Bias) -> None:
+        self._distances = np.zeros((len(plan.pieces), bias.distances + LANES), np.float32)
+        self._times = np.zeros((len(plan.pieces), bias.times * LANES), np.float32)
+
+    def of(self, piece: Piece) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What a piece adds to."""
+        return self._distances[piece.number], self._times[piece.number]
+
+    def gathered(self) -> list[Tensor | None]:
+        """The two gradients; None where there is no such bias."""
+        distance_P = torch.from_numpy(self._distances.sum(0)[:-LANES]).flip(0)
+        time_Z = torch.from_numpy(self._times.sum(0).reshape(-1, LANES).sum(1))
+        return [gradient if len(gradient) else None for gradient in (distance_P, time_Z)]
+
+
+class _Gradients:
+    """Gradients while they are summed up.
+
+    A piece writes to rows of its own. Keys and values of a sequence that an earlier piece has begun are summed per
+    piece, as the biases are, and put together at the end, in the order of the pieces.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], job: AttentionJob) -> None:
+        self.job, self.sums = job, BiasSums(job.plan, job.bias)
+        self.tensors, self.heads = tensors, _heads(tensors)
+        self.apart: dict[Piece, list[Tensor]] = {}
 
     def add(self, piece: Piece, upstream: NDArray[np.float32]) -> None:
         """What the rows of one piece add."""
         rest = piece
         if piece.shared:
             end = min(piece.last, int(self.job.plan.offsets_U1[piece.user + 1]))
-            start, heads = self._start(piece), self.job.heads
-            key = np.zeros((end - start) * heads.heads * heads.query_width, np.float32)
-            value = np.zeros((end - start) * heads.heads * heads.value_width, np.float32)
-            self.apart[piece] = (key, value)
-            self._run(replace(piece, last=end), upstream, key, value, start)
+            start = self._start(piece)
+            apart = [torch.zeros(end - start, *part.shape[1:]) for part in self.tensors[1:]]
+            self.apart[piece] = apart
+            self._run(replace(piece, last=end), upstream, _heads([self.tensors[0], *apart]), start)
             rest = replace(piece, user=piece.user + 1, first=end)
         if rest.first < rest.last:
-            self._run(rest, upstream, self.key, self.value, 0)
+            self._run(rest, upstream, self.heads, 0)
 
     def gathered(self) -> list[Tensor | None]:
-        """Gradients of query, key, value and the two biases."""
-        heads = self.job.heads
+        """Gradients of the two biases; those of keys and values are whole from here on."""
         for piece in sorted(self.apart, key=lambda piece: piece.number):
-            for whole, part, width in zip(
-                (self.key, self.value), self.apart[piece], (heads.query_width, heads.value_width), strict=True
-            ):
-                at = self._start(piece) * heads.heads * width
-                whole[at : at + len(part)] += part
-        biases = (torch.from_numpy(self.distances.sum(0)).flip(0), torch.from_numpy(self.times.sum(0)))
-        return [*self.tensors, *(None if of is None else sum_ for of, sum_ in zip(self.biases, biases, strict=True))]
+            for whole, part in zip(self.tensors[1:], self.apart[piece], strict=True):
+                whole[self._start(piece) :][: len(part)] += part
+        return self.sums.gathered()
 
     def _start(self, piece: Piece) -> int:
         return int(self.job.plan.offsets_U1[piece.user])
 
-    def _run(
-        self,
-        piece: Piece,
-        upstream: NDArray[np.float32],
-        key: NDArray[np.float32],
-        value: NDArray[np.float32],
-        shift: int,
-    ) -> None:
-        backward_rows(
-            self.job.rows(piece),
-            self.job.heads,
-            upstream,
-            self.query,
-            key,
-            value,
-            shift,
-            self.distances[piece.number],
-            self.times[piece.number],
-        )
+    def _run(self, piece: Piece, upstream: NDArray[np.float32], gradients: Heads, shift: int) -> None:
+        job, rows = self.job, self.job.plan.rows(piece)
+        backward_rows(rows, job.bias, job.heads, upstream, gradients, shift, *self.sums.of(piece), job.memory())
 
 
-def _flat(tensor: Tensor) -> NDArray[np.float32]:
+def _heads(parts: Sequence[Tensor]) -> Heads:
+    query_NHK, key_NHK, value_NHV = parts
+    return Heads(
+        *(flat(query_NHK), query_NHK.stride(0)),
+        *(flat(key_NHK), key_NHK.stride(0)),
+        *(flat(value_NHV), value_NHV.stride(0)),
+        heads=query_NHK.shape[1],
+        query_width=query_NHK.shape[2],
+        value_width=value_NHV.shape[2],
+    )
+
+
+def flat(tensor: Tensor) -> NDArray[np.float32]:
     """The memory from a tensor's first number to its last; rows may lie apart, the numbers of a row may not."""
     size = (tensor.shape[0] - 1) * tensor.stride(0) + tensor[0].numel() if len(tensor) else 0
-    flat: NDArray[np.float32] = tensor.detach().as_strided((size,), (1,)).numpy()
-    return flat
+    memory: NDArray[np.float32] = tensor.detach().as_strided((size,), (1,)).numpy()
+    return memory

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from plait.nn.hstu.attention import hstu_attention
+from plait.nn.hstu.attention import hstu_attention, whole_layer_fits
 from plait.nn.hstu.clock import EventClock
 from plait.nn.hstu.sizes import HstuSizes
 from plait.nn.time_buckets import TIME_BUCKETS
@@ -58,25 +58,34 @@ class HstuLayer(nn.Module):
     def __init__(self, sizes: HstuSizes) -> None:
         super().__init__()
         self.sizes = sizes
-        mixed = sizes.heads * sizes.value_width
-        self.parts = [mixed, mixed, sizes.heads * sizes.query_width, sizes.heads * sizes.query_width]
-        self.project = nn.Linear(sizes.width, sum(self.parts), bias=False)
+        self.project = nn.Linear(sizes.width, sum(sizes.parts), bias=False)
         nn.init.normal_(self.project.weight, std=0.02)
-        self.output = nn.Linear(mixed, sizes.width)
+        self.output = nn.Linear(sizes.heads * sizes.value_width, sizes.width)
         nn.init.xavier_uniform_(self.output.weight)
         self.distance_bias = nn.Parameter(torch.randn(sizes.max_events) * 0.02) if sizes.distance_bias else None
         self.time_bias = nn.Parameter(torch.randn(TIME_BUCKETS) * 0.02) if sizes.time_bias else None
 
     def forward(self, state_ND: Tensor, clock: EventClock) -> Tensor:
         """States `[N, D]` of the next layer."""
+        if whole_layer_fits(state_ND, clock, self.sizes.attention):
+            return self._fused(state_ND, clock)
         gate_NM, value_NHV, query_NHK, key_NHK = self.prepare(state_ND)
         return self.finish(state_ND, gate_NM, self.attend(query_NHK, key_NHK, value_NHV, clock))
+
+    def _fused(self, state_ND: Tensor, clock: EventClock) -> Tensor:
+        """As `forward`, in one operator."""
+        from plait.nn.hstu.layer_cpu import LayerWeights, cpu_layer  # noqa: PLC0415 - compiles kernels
+
+        weights = LayerWeights(
+            self.project.weight, self.output.weight, self.output.bias, self.distance_bias, self.time_bias
+        )
+        return cpu_layer(state_ND, weights, clock, self.sizes, self.sizes.dropout if self.training else 0.0)
 
     def prepare(self, state_ND: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """U `[N, H * V]`, V `[N, H, V]`, Q and K `[N, H, K]` of events."""
         sizes = self.sizes
         projected = functional.silu(self.project(functional.layer_norm(state_ND, (sizes.width,))))
-        gate_NM, value_NM, query_NM, key_NM = projected.split_with_sizes(self.parts, dim=1)
+        gate_NM, value_NM, query_NM, key_NM = projected.split_with_sizes(sizes.parts, dim=1)
         by_query = (-1, sizes.heads, sizes.query_width)
         value_NHV = value_NM.view(-1, sizes.heads, sizes.value_width)
         return gate_NM, value_NHV, query_NM.view(by_query), key_NM.view(by_query)

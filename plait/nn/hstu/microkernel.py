@@ -7,44 +7,37 @@ instructions itself. Numba compiles it for the machine at hand, so no compiler n
 
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LANES = 16 if llvm.get_host_cpu_features().get("avx512f", False) else 8
-"""float32 numbers in a vector register."""
+from plait.nn.hstu.vectors import FLOATS, LANES, after, call, in_every_lane
+
 ROWS = 4
 """Rows of a product that are computed together."""
 _WIDE = 2
 """Vectors of columns that are computed together: 4 rows x 2 vectors keep both multipliers of a core busy."""
 
 _INDEX = ir.IntType(64)
-_VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 
 def _multiply_add(vectors: int) -> Any:
     """An intrinsic for `C[4, n] += A[4, depth] B[depth, n]` with n = `vectors * LANES`."""
 
     @intrinsic
-    def multiply_add(typing, c, c_at, c_row, a, a_at, a_row, a_column, b, b_at, b_row, depth):
+    def multiply_add(typing, c, c_row, a, a_row, a_column, b, b_row, depth):
         index = types.int64
-        signature = types.void(c, index, index, a, index, index, index, b, index, index, index)
+        signature = types.void(c, index, a, index, index, b, index, index)
 
         def codegen(context, builder, signature, arguments):
-            c, c_at, c_row, a, a_at, a_row, a_column, b, b_at, b_row, depth = arguments
-            c, a, b = (
-                context.make_array(kind)(context, builder, array).data
-                for kind, array in ((signature.args[0], c), (signature.args[3], a), (signature.args[7], b))
-            )
+            c, c_row, a, a_row, a_column, b, b_row, depth = arguments
             product = _Product(builder, vectors)
-            totals = product.load_totals(c, c_at, c_row)
+            totals = product.load_totals(c, c_row)
             with cgutils.for_range(builder, depth, intp=_INDEX) as loop:
-                b_here = builder.add(b_at, builder.mul(b_row, loop.index))
-                a_here = builder.add(a_at, builder.mul(a_column, loop.index))
+                b_here, a_here = (builder.mul(step, loop.index) for step in (b_row, a_column))
                 product.accumulate(totals, a, a_here, a_row, b, b_here)
-            product.store_totals(totals, c, c_at, c_row)
+            product.store_totals(totals, c, c_row)
             return context.get_dummy_value()
 
         return signature, codegen
@@ -57,21 +50,19 @@ class _Product:
 
     def __init__(self, builder: ir.IRBuilder, vectors: int) -> None:
         self.builder, self.vectors = builder, vectors
-        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-        self.fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
 
     def _vector_at(self, array: ir.Value, at: ir.Value) -> ir.Value:
-        return self.builder.bitcast(self.builder.gep(array, [at]), _VECTOR.as_pointer())
+        return self.builder.bitcast(self.builder.gep(array, [at]), FLOATS.as_pointer())
 
-    def _places(self, at: ir.Value, row: ir.Value) -> list[ir.Value]:
-        starts = (self.builder.add(at, self.builder.mul(row, _INDEX(r))) for r in range(ROWS))
+    def _places(self, row: ir.Value) -> list[ir.Value]:
+        starts = (self.builder.mul(row, _INDEX(r)) for r in range(ROWS))
         return [self.builder.add(start, _INDEX(v * LANES)) for start in starts for v in range(self.vectors)]
 
-    def load_totals(self, c: ir.Value, at: ir.Value, row: ir.Value) -> list[ir.Value]:
+    def load_totals(self, c: ir.Value, row: ir.Value) -> list[ir.Value]:
         """One register (as LLVM sees it: a slot that it keeps in one) for each vector of C."""
         totals = []
-        for place in self._places(at, row):
-            slot = cgutils.alloca_once(self.builder, _VECTOR)
+        for place in self._places(row):
+            slot = cgutils.alloca_once(self.builder, FLOATS)
             self.builder.store(self.builder.load(self._vector_at(c, place), align=4), slot)
             totals.append(slot)
         return totals
@@ -86,20 +77,14 @@ class _Product:
         ]
         for r in range(ROWS):
             scalar = build.load(build.gep(a, [build.add(a_at, build.mul(a_row, _INDEX(r)))]))
-            spread = self._broadcast(scalar)
+            spread = in_every_lane(build, scalar, FLOATS)
             for v, b_vector in enumerate(b_vectors):
                 slot = totals[r * self.vectors + v]
-                build.store(build.call(self.fma, [spread, b_vector, build.load(slot)]), slot)
+                build.store(call(build, "fma", spread, b_vector, build.load(slot)), slot)
 
-    def _broadcast(self, scalar: ir.Value) -> ir.Value:
-        nothing = ir.Constant(_VECTOR, ir.Undefined)
-        first = self.builder.insert_element(nothing, scalar, ir.IntType(32)(0))
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return self.builder.shuffle_vector(first, nothing, everywhere)
-
-    def store_totals(self, totals: list[ir.Value], c: ir.Value, at: ir.Value, row: ir.Value) -> None:
+    def store_totals(self, totals: list[ir.Value], c: ir.Value, row: ir.Value) -> None:
         """Back to memory."""
-        for slot, place in zip(totals, self._places(at, row), strict=True):
+        for slot, place in zip(totals, self._places(row), strict=True):
             self.builder.store(self.builder.load(slot), self._vector_at(c, place), align=4)
 
 
@@ -108,16 +93,17 @@ _wide = _multiply_add(_WIDE)
 
 
 @njit(nogil=True, cache=True)
-def multiply_add(c, c_at, c_row, a, a_at, a_row, a_column, b, b_at, b_row, rows, depth, columns):
-    """`C[rows, columns] += A[rows, depth] B[depth, columns]` on flat float32 arrays.
+def multiply_add(c, c_row, a, a_row, a_column, b, b_row, rows, depth, columns):
+    """`C[rows, columns] += A[rows, depth] B[depth, columns]` on float32 numbers in memory.
 
-    `rows` are rounded up to a multiple of `ROWS` and `columns` to one of `LANES`: the arrays must reach that far. Rows
-    of C begin at `c_at` and lie `c_row` apart, those of B likewise. Element (r, k) of A is at `a_at + r * a_row + k *
-    a_column`, so that A may be a transpose.
+    `rows` are rounded up to a multiple of `ROWS` and `columns` to one of `LANES`: memory must reach that far. Rows of C
+    lie `c_row` apart, those of B `b_row`. Element (r, k) of A is at `r * a_row + k * a_column`, so that A may be a
+    transpose.
     """
     wide = columns - columns % (_WIDE * LANES)
     for r in range(0, rows, ROWS):
+        a_here, c_here = after(a, r * a_row), after(c, r * c_row)
         for j in range(0, wide, _WIDE * LANES):
-            _wide(c, c_at + r * c_row + j, c_row, a, a_at + r * a_row, a_row, a_column, b, b_at + j, b_row, depth)
+            _wide(after(c_here, j), c_row, a_here, a_row, a_column, after(b, j), b_row, depth)
         for j in range(wide, columns, LANES):
-            _narrow(c, c_at + r * c_row + j, c_row, a, a_at + r * a_row, a_row, a_column, b, b_at + j, b_row, depth)
+            _narrow(after(c_here, j), c_row, a_here, a_row, a_column, after(b, j), b_row, depth)

@@ -38,3 +38,9 @@ class HstuSizes:
         for name in ("width", "heads", "query_width", "value_width", "blocks", "max_events"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+
+    @property
+    def parts(self) -> list[int]:
+        """Widths of U, V, Q and K side by side."""
+        mixed, asked = self.heads * self.value_width, self.heads * self.query_width
+        return [mixed, mixed, asked, asked]

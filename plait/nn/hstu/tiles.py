@@ -4,8 +4,9 @@ The range is walked in tiles of `TILE` columns and blocks of `BLOCK` rows. What 
 out once and stays in a core's cache; a block's scores never leave it. Attention without a softmax is a plain sum, so a
 tile's share is simply added.
 
-All arrays are flat float32 with explicit row strides, so that queries, keys and values are read where the projection
-left them.
+All numbers are float32 in memory with explicit row strides, so that queries, keys and values are read where the
+projection left them. Rows of a block and of a tile are whole vectors; what stands behind their last number counts for
+nothing.
 """
 
 from typing import NamedTuple
@@ -14,9 +15,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from plait.nn.hstu.microkernel import LANES, ROWS, multiply_add
-from plait.nn.hstu.vector_silu import silu, silu_and_slope, spread
-from plait.nn.time_buckets import TIME_BUCKETS
+from plait.nn.hstu.microkernel import ROWS, multiply_add
+from plait.nn.hstu.vector_silu import silu_and_slope
+from plait.nn.hstu.vectors import (
+    LANES,
+    address,
+    after,
+    load,
+    load_first,
+    only_first,
+    spread,
+    store,
+    store_first,
+    transpose_square,
+)
 
 TILE = 256
 """Columns of a tile."""
@@ -25,21 +37,32 @@ BLOCK = 2 * ROWS
 
 
 class Rows(NamedTuple):
-    """Which rows, of which sequences, and the biases between their events."""
+    """Which rows, of which sequences."""
 
     offsets_U1: NDArray[np.int64]
     user: int
     """The sequence of the first row."""
     first: int
     last: int
+
+
+class Bias(NamedTuple):
+    """What is added to scores before SiLU, and what attention is multiplied by after it."""
+
     scale: np.float32
-    """What attention is multiplied by: 1 / n."""
-    distance_P: NDArray[np.float32]
-    """Bias by distance, the largest first; empty for none."""
-    time_Z: NDArray[np.float32]
-    """Bias by time bucket; empty for none."""
-    run_end_R: NDArray[np.int32]
-    run_bucket_R: NDArray[np.uint8]
+    """1 / n."""
+    distance: NDArray[np.float32]
+    """By distance, the largest first, and `LANES` more numbers."""
+    distances: int
+    """How many distances there are; 0 for no such bias."""
+    time: NDArray[np.float32]
+    """By time bucket."""
+    times: int
+    """How many buckets there are; 0 for no such bias."""
+    run_first: NDArray[np.int64]
+    run_end: NDArray[np.int32]
+    run_bucket: NDArray[np.uint8]
+    """The runs of `plait.nn.hstu.time_runs`."""
 
 
 class Heads(NamedTuple):
@@ -56,279 +79,390 @@ class Heads(NamedTuple):
     value_width: int
 
 
+class _Space(NamedTuple):
+    """Addresses of a thread's memory: of every head's tiles, then of one block's rows."""
+
+    keys: int
+    """`[H, K, TILE]`, as are the next three; K and V are rounded up to whole vectors."""
+    key_sums: int
+    values: int
+    value_sums: int
+    keys_by_row: int
+    """`[H, TILE, K]`."""
+    values_by_row: int
+    turned: int
+    """`[TILE, the wider of K and V]`."""
+    bias: int
+    """`[BLOCK, TILE]`, as are the next three."""
+    score: int
+    slope: int
+    slopes: int
+    query: int
+    """`[BLOCK, K]`."""
+    query_sums: int
+    upstream: int
+    """`[BLOCK, V]`."""
+    mixed: int
+
+
 @njit(inline="always")
-def _up(count, multiple):
-    return (count + multiple - 1) // multiple * multiple
+def wide(count):
+    """`count` rounded up to whole vectors."""
+    return (count + LANES - 1) // LANES * LANES
+
+
+def space_needed(heads: int, query_width: int, value_width: int) -> int:
+    """How many numbers a thread needs as its working memory."""
+    key, value = wide(query_width), wide(value_width)
+    tiles = TILE * (3 * heads * (key + value) + max(key, value))
+    return int(tiles + BLOCK * (4 * TILE + 2 * (key + value)) + 4 * LANES)
 
 
 @njit(nogil=True, cache=True)
-def _weights(score, row, seen, wide, scale):
-    """Scores of one row of a block become weights; zeros behind the `seen` columns that it may look at."""
-    for j in range(row * TILE, row * TILE + seen, LANES):
-        silu(score, j, scale)
-    for j in range(row * TILE + seen, row * TILE + wide):
-        score[j] = np.float32(0)
+def _space(memory, heads):
+    k_wide, v_wide = wide(heads.query_width), wide(heads.value_width)
+    k_tiles, v_tiles, rows = heads.heads * k_wide * TILE, heads.heads * v_wide * TILE, BLOCK * TILE + LANES
+    keys = memory
+    key_sums = after(keys, k_tiles)
+    values = after(key_sums, k_tiles)
+    value_sums = after(values, v_tiles)
+    keys_by_row = after(value_sums, v_tiles)
+    values_by_row = after(keys_by_row, k_tiles)
+    turned = after(values_by_row, v_tiles)
+    bias = after(turned, TILE * max(k_wide, v_wide))
+    score = after(bias, rows)
+    slope = after(score, rows)
+    slopes = after(slope, rows)
+    query = after(slopes, rows)
+    query_sums = after(query, BLOCK * k_wide)
+    upstream = after(query_sums, BLOCK * k_wide)
+    return _Space(
+        keys,
+        key_sums,
+        values,
+        value_sums,
+        keys_by_row,
+        values_by_row,
+        turned,
+        bias,
+        score,
+        slope,
+        slopes,
+        query,
+        query_sums,
+        upstream,
+        after(upstream, BLOCK * v_wide),
+    )
 
 
 @njit(nogil=True, cache=True)
-def _weights_and_slopes(score, slope, row, seen, wide, scale):
-    """As `_weights`; the gradient of the weights in `slope` becomes that of the scores."""
-    for j in range(row * TILE, row * TILE + seen, LANES):
-        silu_and_slope(score, slope, j, scale)
-    for j in range(row * TILE + seen, row * TILE + wide):
-        score[j] = np.float32(0)
-        slope[j] = np.float32(0)
-
-
-@njit(nogil=True, cache=True, fastmath=True)
-def _fill_bias(bias, at, row, start, tile, count, rows):
-    """Bias of one row (of the batch) and columns `tile` to `tile + count` of its sequence, which begins at `start`."""
-    if len(rows.time_Z):
-        here, column = TIME_BUCKETS * row, tile
-        while column < tile + count:
-            end = min(np.int64(rows.run_end_R[here]), tile + count)
-            if end > column:
-                weight = rows.time_Z[rows.run_bucket_R[here]]
-                for j in range(at + column - tile, at + end - tile, LANES):
-                    spread(bias, j, weight)  # what it writes too far, the next run or row overwrites
-                column = end
-            here += 1
-    if len(rows.distance_P):
-        shift = len(rows.distance_P) - 1 - (row - start) + tile
-        for j in range(count):
-            bias[at + j] += rows.distance_P[shift + j]
-
-
-@njit(nogil=True, cache=True, fastmath=True)
-def _sum(numbers, first, last):
-    """In any order, so that vectors may do it."""
-    total = np.float32(0)
-    for j in range(first, last):
-        total += numbers[j]
-    return total
-
-
-@njit(nogil=True, cache=True)
-def _add_bias_gradient(slope, at, row, start, tile, count, rows, distance_P, time_Z):
-    """The gradient of what `_fill_bias` filled in, added to those of the two tables."""
-    if len(rows.time_Z):
-        here, column = TIME_BUCKETS * row, tile
-        while column < tile + count:
-            end = min(np.int64(rows.run_end_R[here]), tile + count)
-            if end > column:
-                # Only `_sum` may add in another order. With this line in it too, a kernel just compiled and the same
-                # one from the cache differed in the last bit, so that training did not repeat.
-                time_Z[rows.run_bucket_R[here]] += _sum(slope, at + column - tile, at + end - tile)
-                column = end
-            here += 1
-    if len(rows.distance_P):
-        shift = len(rows.distance_P) - 1 - (row - start) + tile
-        for j in range(count):
-            distance_P[shift + j] += slope[at + j]
-
-
-@njit(nogil=True, cache=True)
-def _by_column(source, source_row, offset, width, place, tile):
-    """A tile of keys or values as `[width, TILE]`."""
-    start, first, columns = place
-    at = (start + first) * source_row + offset
-    for d in range(width):
-        for j in range(columns):
-            tile[d * TILE + j] = source[at + j * source_row + d]
-
-
-@njit(nogil=True, cache=True)
-def _by_row(source, source_row, offset, width, place, tile, tile_row):
-    """A tile of keys or values as `[TILE, tile_row]`."""
-    start, first, columns = place
-    at = (start + first) * source_row + offset
-    for j in range(columns):
-        for d in range(width):
-            tile[j * tile_row + d] = source[at + j * source_row + d]
-
-
-@njit(nogil=True, cache=True)
-def _copy_rows(source, at, row, count, width, target, target_row):
-    """`count` rows of `width` numbers to a block."""
+def take_rows(source, source_row, count, width, target, target_row):
+    """`count` rows of `width` numbers, to rows of whole vectors with zeros behind their last number."""
     for r in range(count):
-        for d in range(width):
-            target[r * target_row + d] = source[at + r * row + d]
+        for j in range(0, width, LANES):
+            store(target, r * target_row + j, load_first(source, r * source_row + j, width - j))
 
 
 @njit(nogil=True, cache=True)
-def _clear_rows(block, count, width):
-    """Zeros in the first `width` columns of a block's rows."""
-    for r in range(count):
-        for j in range(r * TILE, r * TILE + width):
-            block[j] = np.float32(0)
-
-
-@njit(nogil=True, cache=True)
-def _add_rows(source, source_row, count, width, target, at, target_row):
+def add_rows(source, source_row, count, width, target, target_row):
     """The first `width` numbers of `count` rows, added to rows elsewhere."""
     for r in range(count):
-        for d in range(width):
-            target[at + r * target_row + d] += source[r * source_row + d]
+        for j in range(0, width, LANES):
+            at = r * target_row + j
+            total = load_first(target, at, width - j) + load(source, r * source_row + j)
+            store_first(target, at, total, width - j)
 
 
 @njit(nogil=True, cache=True)
-def _add_columns(source, count, width, target, at, target_row):
-    """The first `count` columns of `[width, TILE]`, added to rows elsewhere."""
-    for j in range(count):
-        for d in range(width):
-            target[at + j * target_row + d] += source[d * TILE + j]
-
-
-@njit(nogil=True, cache=True)
-def _block_of_bias(bias, row, count, place, rows):
-    """Bias of a block's rows; zeros where a row may not look."""
-    start, tile, columns = place
-    _clear_rows(bias, BLOCK, _up(min(columns, row + count - start - tile), LANES))
+def clear_rows(block, row, count, width):
+    """Zeros in the first `width` numbers of `count` rows, up to whole vectors."""
     for r in range(count):
-        _fill_bias(bias, r * TILE, row + r, start, tile, min(columns, row + r - start + 1 - tile), rows)
+        for j in range(r * row, r * row + width, LANES):
+            store(block, j, spread(np.float32(0)))
 
 
 @njit(nogil=True, cache=True)
-def _block_of_bias_gradient(slopes, row, count, place, rows, distance_P, time_Z):
-    """What a block's slopes add to the gradients of the two tables."""
+def _transpose(source, source_row, rows, columns, target, target_row):
+    """`target[j, r] = source[r, j]`, in whole squares."""
+    for r in range(0, rows, LANES):
+        for j in range(0, columns, LANES):
+            square = after(source, r * source_row + j)
+            transpose_square(square, source_row, after(target, j * target_row + r), target_row)
+
+
+@njit(nogil=True, cache=True)
+def _fill_bias(target, row, place, count, bias):
+    """The bias of one row (of the batch) and the first `count` columns of a tile."""
+    start, tile, _ = place
+    if bias.times:
+        run, column = bias.run_first[row], tile
+        while bias.run_end[run] <= tile:
+            run += 1
+        while column < tile + count:
+            weight = spread(bias.time[bias.run_bucket[run]])
+            end = min(np.int64(bias.run_end[run]), tile + count)
+            # What is written too far, the next run or row overwrites. Most runs are shorter than a vector.
+            store(target, column - tile, weight)
+            for j in range(column - tile + LANES, end - tile, LANES):
+                store(target, j, weight)
+            column = end
+            run += 1
+    else:
+        clear_rows(target, 0, 1, count)
+    if bias.distances:
+        distance = after(bias.distance, bias.distances - 1 - (row - start) + tile)
+        for j in range(0, count, LANES):
+            store(target, j, load(target, j) + load(distance, j))
+
+
+@njit(nogil=True, cache=True)
+def _add_bias_gradient(slopes, row, place, count, bias, sums):
+    """The gradient of what `_fill_bias` filled in, added to those of the two tables.
+
+    That of a bucket has a place for every lane, so that a run is added as it lies, without summing it up: always in the
+    same order, whatever the compiler.
+    """
+    start, tile, _ = place
+    distance_sums, time_sums = sums
+    if bias.times:
+        run, column = bias.run_first[row], tile
+        while bias.run_end[run] <= tile:
+            run += 1
+        while column < tile + count:
+            at = LANES * np.int64(bias.run_bucket[run])
+            end = min(np.int64(bias.run_end[run]), tile + count)
+            for j in range(column, end, LANES):
+                store(time_sums, at, load(time_sums, at) + load_first(slopes, j - tile, end - j))
+            column = end
+            run += 1
+    if bias.distances:
+        distance_sums = after(distance_sums, bias.distances - 1 - (row - start) + tile)
+        for j in range(0, count, LANES):
+            store(distance_sums, j, load(distance_sums, j) + load_first(slopes, j, count - j))
+
+
+@njit(nogil=True, cache=True)
+def _weights(score, seen, columns, scale):
+    """Scores of a row become weights; zeros behind the `seen` columns that it may look at."""
+    for j in range(0, seen, LANES):
+        weight, _ = silu_and_slope(load(score, j))
+        store(score, j, only_first(weight * spread(scale), seen - j))
+    for j in range(wide(seen), columns, LANES):
+        store(score, j, spread(np.float32(0)))
+
+
+@njit(nogil=True, cache=True)
+def _weights_and_slopes(score, slope, slopes, seen, columns, scale):
+    """As `_weights`; the gradient of the weights in `slope` becomes that of the scores, and is added to `slopes`."""
+    for j in range(0, seen, LANES):
+        weight, derivative = silu_and_slope(load(score, j))
+        store(score, j, only_first(weight * spread(scale), seen - j))
+        gradient = only_first(load(slope, j) * derivative * spread(scale), seen - j)
+        store(slope, j, gradient)
+        store(slopes, j, load(slopes, j) + gradient)
+    for j in range(wide(seen), columns, LANES):
+        store(score, j, spread(np.float32(0)))
+        store(slope, j, spread(np.float32(0)))
+
+
+@njit(inline="always")
+def _seen(row, place):
+    """How many columns of a tile a row may look at."""
     start, tile, columns = place
-    for r in range(count):
-        seen = min(columns, row + r - start + 1 - tile)
-        _add_bias_gradient(slopes, r * TILE, row + r, start, tile, seen, rows, distance_P, time_Z)
+    return min(columns, row + 1 - start - tile)
 
 
 @njit(nogil=True, cache=True)
-def _forward_block(row, count, h, place, rows, heads, keys, values, bias, buffers, out):
-    """One head's share of one tile for one block of rows."""
-    start, tile, columns = place
-    query, score, mixed = buffers
-    k_n, v_n, v_wide = heads.query_width, heads.value_width, _up(heads.value_width, LANES)
-    seen = min(columns, row + count - start - tile)
-    wide = _up(seen, LANES)
-    _copy_rows(bias, 0, TILE, count, wide, score, TILE)
-    _copy_rows(heads.query, row * heads.query_row + h * k_n, heads.query_row, count, k_n, query, k_n)
-    multiply_add(score, 0, TILE, query, 0, k_n, 1, keys, 0, TILE, count, k_n, wide)
-    for r in range(count):
-        _weights(score, r, min(columns, row + r - start + 1 - tile), wide, rows.scale)
-    mixed[:] = np.float32(0)
-    multiply_add(mixed, 0, v_wide, score, 0, TILE, 1, values, 0, v_wide, count, seen, v_wide)
-    _add_rows(mixed, v_wide, count, v_n, out, (row * heads.heads + h) * v_n, heads.heads * v_n)
-
-
-@njit(nogil=True, cache=True)
-def forward_rows(rows, heads, out):
-    """`out[i] += sum over j <= i of SiLU(q_i . k_j + bias) / n * v_j` for the rows of `rows`; `out` is zero before."""
-    h_n, k_n, v_n = heads.heads, heads.query_width, heads.value_width
-    v_wide = _up(v_n, LANES)
-    keys, values = np.zeros((h_n, k_n * TILE), np.float32), np.zeros((h_n, TILE * v_wide), np.float32)
-    bias = np.zeros(BLOCK * TILE + LANES, np.float32)
-    buffers = (
-        np.zeros(BLOCK * k_n, np.float32),
-        np.zeros(BLOCK * TILE, np.float32),
-        np.zeros(BLOCK * v_wide, np.float32),
-    )
-    user, first = rows.user, rows.first
-    while first < rows.last:
-        start, end = rows.offsets_U1[user], min(rows.offsets_U1[user + 1], rows.last)
-        for tile in range(0, end - start, TILE):
-            place = (start, tile, min(TILE, end - start - tile))
-            for h in range(h_n):
-                _by_column(heads.key, heads.key_row, h * k_n, k_n, place, keys[h])
-                _by_row(heads.value, heads.value_row, h * v_n, v_n, place, values[h], v_wide)
-            for row in range(max(first, start + tile), end, BLOCK):
-                count = min(BLOCK, end - row)
-                _block_of_bias(bias, row, count, place, rows)
-                for h in range(h_n):
-                    _forward_block(row, count, h, place, rows, heads, keys[h], values[h], bias, buffers, out)
-        first = end
-        user += 1
-
-
-@njit(nogil=True, cache=True)
-def _backward_block(row, count, h, place, rows, heads, tiles, bias, buffers, slopes, upstream_of, query_gradient):
-    """One head's gradients from one tile for one block of rows; `slopes` gathers the bias' over the heads."""
-    start, tile, columns = place
-    keys, keys_by_row, values, key_gradient, value_gradient = tiles
-    query, upstream, score, slope, q_slope = buffers
-    k_n, v_n = heads.query_width, heads.value_width
-    k_rows, v_rows, k_wide = _up(k_n, ROWS), _up(v_n, ROWS), _up(k_n, LANES)
-    seen = min(columns, row + count - start - tile)
-    wide = _up(seen, LANES)
-    _copy_rows(bias, 0, TILE, BLOCK, wide, score, TILE)
-    _clear_rows(slope, BLOCK, wide)
-    _copy_rows(heads.query, row * heads.query_row + h * k_n, heads.query_row, count, k_n, query, k_rows)
-    _copy_rows(upstream_of, (row * heads.heads + h) * v_n, heads.heads * v_n, count, v_n, upstream, v_rows)
-    multiply_add(score, 0, TILE, query, 0, k_rows, 1, keys, 0, TILE, count, k_n, wide)
-    multiply_add(slope, 0, TILE, upstream, 0, v_rows, 1, values, 0, TILE, count, v_n, wide)
+def _copy_bias(space, columns):
     for r in range(BLOCK):
-        visible = min(columns, row + r - start + 1 - tile) if r < count else 0
-        _weights_and_slopes(score, slope, r, visible, wide, rows.scale)
-    multiply_add(value_gradient, 0, TILE, upstream, 0, 1, v_rows, score, 0, TILE, v_n, BLOCK, wide)
-    multiply_add(key_gradient, 0, TILE, query, 0, 1, k_rows, slope, 0, TILE, k_n, BLOCK, wide)
-    q_slope[:] = np.float32(0)
-    multiply_add(q_slope, 0, k_wide, slope, 0, TILE, 1, keys_by_row, 0, k_wide, count, seen, k_wide)
-    _add_rows(q_slope, k_wide, count, k_n, query_gradient, (row * heads.heads + h) * k_n, heads.heads * k_n)
-    if len(slopes):
-        for r in range(count):
-            for j in range(r * TILE, r * TILE + wide):
-                slopes[j] += slope[j]
+        for j in range(r * TILE, r * TILE + columns, LANES):
+            store(space.score, j, load(space.bias, j))
 
 
 @njit(nogil=True, cache=True)
-def backward_rows(rows, heads, out_gradient, query_gradient, key_gradient, value_gradient, shift, distance_P, time_Z):
-    """Gradients of `forward_rows` for the rows of `rows`, added to arrays of zeros; `[N, H, width]` each.
+def _forward_block(row, count, h, place, scale, heads, space, out):
+    """One head's share of one tile for one block of rows."""
+    k_n, v_n = heads.query_width, heads.value_width
+    k_wide, v_wide = wide(k_n), wide(v_n)
+    seen = _seen(row + count - 1, place)
+    _copy_bias(space, seen)
+    take_rows(after(heads.query, row * heads.query_row + h * k_n), heads.query_row, count, k_n, space.query, k_wide)
+    keys, values = after(space.keys, h * k_wide * TILE), after(space.values_by_row, h * TILE * v_wide)
+    multiply_add(space.score, TILE, space.query, k_wide, 1, keys, TILE, count, k_n, wide(seen))
+    for r in range(count):
+        _weights(after(space.score, r * TILE), _seen(row + r, place), seen, scale)
+    clear_rows(space.mixed, v_wide, BLOCK, v_wide)
+    multiply_add(space.mixed, v_wide, space.score, TILE, 1, values, v_wide, count, seen, v_wide)
+    add_rows(space.mixed, v_wide, count, v_n, after(out, (row * heads.heads + h) * v_n), heads.heads * v_n)
+
+
+@njit(nogil=True, cache=True)
+def _lay_out(heads, place, space, backward):
+    """A tile's keys and values of every head, by row and by column."""
+    start, tile, columns = place
+    k_n, v_n = heads.query_width, heads.value_width
+    k_wide, v_wide = wide(k_n), wide(v_n)
+    for h in range(heads.heads):
+        key = after(heads.key, (start + tile) * heads.key_row + h * k_n)
+        value = after(heads.value, (start + tile) * heads.value_row + h * v_n)
+        keys_by_row, values_by_row = (
+            after(space.keys_by_row, h * TILE * k_wide),
+            after(space.values_by_row, h * TILE * v_wide),
+        )
+        take_rows(key, heads.key_row, columns, k_n, keys_by_row, k_wide)
+        take_rows(value, heads.value_row, columns, v_n, values_by_row, v_wide)
+        _transpose(keys_by_row, k_wide, columns, k_wide, after(space.keys, h * k_wide * TILE), TILE)
+        if backward:
+            _transpose(values_by_row, v_wide, columns, v_wide, after(space.values, h * v_wide * TILE), TILE)
+            clear_rows(after(space.key_sums, h * k_wide * TILE), TILE, k_wide, columns)
+            clear_rows(after(space.value_sums, h * v_wide * TILE), TILE, v_wide, columns)
+
+
+@njit(nogil=True, cache=True)
+def attend(rows, bias, heads, out, memory):
+    """`out[i] += sum over j <= i of SiLU(q_i . k_j + bias) / n * v_j` for the rows of `rows`.
 
     Args:
-        rows: as in `forward_rows`.
-        heads: as in `forward_rows`.
-        out_gradient: of the output.
-        query_gradient: to add to.
-        key_gradient: to add to; its first row is that of event `shift`.
-        value_gradient: likewise.
-        shift: see there.
-        distance_P: gradient of the bias by distance, to add to.
-        time_Z: gradient of the bias by time, to add to.
+        rows: with the address of the offsets, as all arrays here are addresses.
+        bias: of all rows.
+        heads: of all rows.
+        out: of all rows, `[N, H, V]`.
+        memory: `space_needed` numbers.
     """
-    h_n, k_n, v_n = heads.heads, heads.query_width, heads.value_width
-    k_rows, v_rows, k_wide = _up(k_n, ROWS), _up(v_n, ROWS), _up(k_n, LANES)
-    keys, values = np.zeros((h_n, k_n * TILE), np.float32), np.zeros((h_n, v_n * TILE), np.float32)
-    keys_by_row = np.zeros((h_n, TILE * k_wide), np.float32)
-    key_sums, value_sums = np.zeros((h_n, k_rows * TILE), np.float32), np.zeros((h_n, v_rows * TILE), np.float32)
-    bias = np.zeros(BLOCK * TILE + LANES, np.float32)
-    slopes = np.zeros(BLOCK * TILE if len(distance_P) or len(time_Z) else 0, np.float32)
-    buffers = (
-        np.zeros(BLOCK * k_rows, np.float32),
-        np.zeros(BLOCK * v_rows, np.float32),
-        np.zeros(BLOCK * TILE, np.float32),
-        np.zeros(BLOCK * TILE, np.float32),
-        np.zeros(BLOCK * k_wide, np.float32),
-    )
+    space = _space(memory, heads)
     user, first = rows.user, rows.first
     while first < rows.last:
         start, end = rows.offsets_U1[user], min(rows.offsets_U1[user + 1], rows.last)
         for tile in range(0, end - start, TILE):
             place = (start, tile, min(TILE, end - start - tile))
-            key_sums[:] = np.float32(0)
-            value_sums[:] = np.float32(0)
-            for h in range(h_n):
-                _by_row(heads.key, heads.key_row, h * k_n, k_n, place, keys_by_row[h], k_wide)
-                _by_column(heads.key, heads.key_row, h * k_n, k_n, place, keys[h])
-                _by_column(heads.value, heads.value_row, h * v_n, v_n, place, values[h])
+            _lay_out(heads, place, space, False)
             for row in range(max(first, start + tile), end, BLOCK):
                 count = min(BLOCK, end - row)
-                _block_of_bias(bias, row, count, place, rows)
-                if len(slopes):
-                    _clear_rows(slopes, count, _up(min(place[2], row + count - start - tile), LANES))
-                for h in range(h_n):
-                    tiles = (keys[h], keys_by_row[h], values[h], key_sums[h], value_sums[h])
-                    _backward_block(
-                        row, count, h, place, rows, heads, tiles, bias, buffers, slopes, out_gradient, query_gradient
-                    )
-                if len(slopes):
-                    _block_of_bias_gradient(slopes, row, count, place, rows, distance_P, time_Z)
-            for h in range(h_n):
-                at = (start + tile - shift) * h_n + h
-                _add_columns(key_sums[h], place[2], k_n, key_gradient, at * k_n, h_n * k_n)
-                _add_columns(value_sums[h], place[2], v_n, value_gradient, at * v_n, h_n * v_n)
+                for r in range(count):
+                    _fill_bias(after(space.bias, r * TILE), row + r, place, _seen(row + r, place), bias)
+                for h in range(heads.heads):
+                    _forward_block(row, count, h, place, bias.scale, heads, space, out)
         first = end
         user += 1
+
+
+@njit(nogil=True, cache=True)
+def _backward_block(row, count, h, place, scale, heads, space, upstream_of, gradients):
+    """One head's gradients from one tile for one block of rows; `space.slopes` gathers the bias' over the heads."""
+    k_n, v_n = heads.query_width, heads.value_width
+    k_wide, v_wide = wide(k_n), wide(v_n)
+    seen = _seen(row + count - 1, place)
+    query, upstream, score, slope = space.query, space.upstream, space.score, space.slope
+    k_tile, v_tile = h * k_wide * TILE, h * v_wide * TILE
+    _copy_bias(space, seen)
+    clear_rows(slope, TILE, BLOCK, seen)
+    take_rows(after(heads.query, row * heads.query_row + h * k_n), heads.query_row, count, k_n, query, k_wide)
+    take_rows(after(upstream_of, (row * heads.heads + h) * v_n), heads.heads * v_n, count, v_n, upstream, v_wide)
+    multiply_add(score, TILE, query, k_wide, 1, after(space.keys, k_tile), TILE, count, k_n, wide(seen))
+    multiply_add(slope, TILE, upstream, v_wide, 1, after(space.values, v_tile), TILE, count, v_n, wide(seen))
+    for r in range(count):
+        at = r * TILE
+        rows = (after(score, at), after(slope, at), after(space.slopes, at))
+        _weights_and_slopes(rows[0], rows[1], rows[2], _seen(row + r, place), seen, scale)
+    multiply_add(after(space.value_sums, v_tile), TILE, upstream, 1, v_wide, score, TILE, v_n, count, wide(seen))
+    multiply_add(after(space.key_sums, k_tile), TILE, query, 1, k_wide, slope, TILE, k_n, count, wide(seen))
+    clear_rows(space.query_sums, k_wide, BLOCK, k_wide)
+    multiply_add(
+        space.query_sums, k_wide, slope, TILE, 1, after(space.keys_by_row, k_tile), k_wide, count, seen, k_wide
+    )
+    target = after(gradients.query, row * gradients.query_row + h * k_n)
+    add_rows(space.query_sums, k_wide, count, k_n, target, gradients.query_row)
+
+
+@njit(nogil=True, cache=True)
+def _add_tile(gradients, place, space):
+    """What a tile's rows have summed up for its keys and values."""
+    start, tile, columns = place
+    k_n, v_n = gradients.query_width, gradients.value_width
+    k_wide, v_wide = wide(k_n), wide(v_n)
+    for h in range(gradients.heads):
+        _transpose(after(space.key_sums, h * k_wide * TILE), TILE, k_wide, columns, space.turned, k_wide)
+        target = after(gradients.key, (start + tile) * gradients.key_row + h * k_n)
+        add_rows(space.turned, k_wide, columns, k_n, target, gradients.key_row)
+        _transpose(after(space.value_sums, h * v_wide * TILE), TILE, v_wide, columns, space.turned, v_wide)
+        target = after(gradients.value, (start + tile) * gradients.value_row + h * v_n)
+        add_rows(space.turned, v_wide, columns, v_n, target, gradients.value_row)
+
+
+@njit(nogil=True, cache=True)
+def attend_backward(rows, bias, heads, upstream, gradients, bias_sums, memory):
+    """Gradients of `attend` for the rows of `rows`, added to what is there.
+
+    Args:
+        rows: as in `attend`.
+        bias: as there.
+        heads: as there.
+        upstream: gradient of the output.
+        gradients: of queries, keys and values.
+        bias_sums: gradients of the bias by distance, and of that by time, `LANES` numbers a bucket.
+        memory: as there.
+    """
+    space = _space(memory, heads)
+    user, first = rows.user, rows.first
+    while first < rows.last:
+        start, end = rows.offsets_U1[user], min(rows.offsets_U1[user + 1], rows.last)
+        for tile in range(0, end - start, TILE):
+            place = (start, tile, min(TILE, end - start - tile))
+            _lay_out(heads, place, space, True)
+            for row in range(max(first, start + tile), end, BLOCK):
+                count = min(BLOCK, end - row)
+                clear_rows(space.slopes, TILE, count, _seen(row + count - 1, place))
+                for r in range(count):
+                    _fill_bias(after(space.bias, r * TILE), row + r, place, _seen(row + r, place), bias)
+                for h in range(heads.heads):
+                    _backward_block(row, count, h, place, bias.scale, heads, space, upstream, gradients)
+                for r in range(count):
+                    slopes = after(space.slopes, r * TILE)
+                    _add_bias_gradient(slopes, row + r, place, _seen(row + r, place), bias, bias_sums)
+            _add_tile(gradients, place, space)
+        first = end
+        user += 1
+
+
+@njit(inline="always")
+def rows_at(rows):
+    """With an address for its array."""
+    return Rows(address(rows.offsets_U1), rows.user, rows.first, rows.last)
+
+
+@njit(inline="always")
+def bias_at(bias):
+    """With addresses for its arrays."""
+    tables = (address(bias.distance), bias.distances, address(bias.time), bias.times)
+    return Bias(bias.scale, *tables, address(bias.run_first), address(bias.run_end), address(bias.run_bucket))
+
+
+@njit(inline="always")
+def heads_at(heads, shift):
+    """With addresses for its arrays, whose keys and values begin with those of event `shift`."""
+    key, value = (
+        after(address(heads.key), -shift * heads.key_row),
+        after(address(heads.value), -shift * heads.value_row),
+    )
+    parts = (address(heads.query), heads.query_row, key, heads.key_row, value, heads.value_row)
+    return Heads(*parts, heads.heads, heads.query_width, heads.value_width)
+
+
+@njit(nogil=True, cache=True)
+def forward_rows(rows, bias, heads, out, memory):
+    """`attend` for arrays."""
+    attend(rows_at(rows), bias_at(bias), heads_at(heads, 0), address(out), address(memory))
+
+
+@njit(nogil=True, cache=True)
+def backward_rows(rows, bias, heads, upstream, gradients, shift, distance_sums, time_sums, memory):
+    """`attend_backward` for arrays; the gradients of keys and values begin with those of event `shift`."""
+    attend_backward(
+        rows_at(rows),
+        bias_at(bias),
+        heads_at(heads, 0),
+        address(upstream),
+        heads_at(gradients, shift),
+        (address(distance_sums), address(time_sums)),
+        address(memory),
+    )

@@ -19,8 +19,10 @@ _FIRST_MS = np.array(FIRST_MS, np.int64)
 class TimeRuns:
     """For each of N rows, its columns 0..row as runs of one bucket."""
 
+    first_N: NDArray[np.int64]
+    """Where each row's runs begin; those of neighbouring rows mostly lie side by side."""
     end_R: NDArray[np.int32]
-    """The column behind each run; row n's runs begin at `TIME_BUCKETS * n`."""
+    """The column behind each run."""
     bucket_R: NDArray[np.uint8]
     """The bucket of each run."""
 
@@ -28,17 +30,19 @@ class TimeRuns:
     def empty(cls, events: int) -> "TimeRuns":
         """Room for `events` rows; memory that no run needs is never touched."""
         room = TIME_BUCKETS * events
-        return cls(np.empty(room, np.int32), np.empty(room, np.uint8))
+        return cls(np.empty(events, np.int64), np.empty(room, np.int32), np.empty(room, np.uint8))
 
 
 @njit(nogil=True, cache=True)
-def find_runs(row_time_N, column_time_N, offsets_U1, user, first, last, end_R, bucket_R):
-    """Fill the runs of rows `first` to `last`; `user` is that of row `first`."""
+def find_runs(row_time_N, column_time_N, offsets_U1, user, first, last, first_N, end_R, bucket_R):
+    """Fill the runs of rows `first` to `last` one behind the other; `user` is that of row `first`."""
+    here = TIME_BUCKETS * first
     for row in range(first, last):
         while row >= offsets_U1[user + 1]:
             user += 1
         start = offsets_U1[user]
-        here, column, length = TIME_BUCKETS * row, 0, row - start + 1
+        first_N[row] = here
+        column, length = 0, row - start + 1
         while column < length:
             difference = row_time_N[row] - column_time_N[start + column]
             bucket = np.searchsorted(_FIRST_MS, difference, side="right") - 1

@@ -1,0 +1,21 @@
+"""From a ranker's logits to probabilities that mean what they say: curves fitted after training; NumPy only.
+
+`fit_curves` fits them on labelled logits of a window that training did not see; `plait.nn.calibration` is the same
+function as a layer of the served model. Formulas and choices: `docs/calibration.md`.
+"""
+
+from plait.calibration.curves import Curves, logit
+from plait.calibration.drift import DriftRule, Window, drift_windows
+from plait.calibration.fitting import METHODS, CalibrationRows, Method, fit_curves
+
+__all__ = [
+    "METHODS",
+    "CalibrationRows",
+    "Curves",
+    "DriftRule",
+    "Method",
+    "Window",
+    "drift_windows",
+    "fit_curves",
+    "logit",
+]

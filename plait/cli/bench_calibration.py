@@ -1,0 +1,89 @@
+"""`plait bench calibration` and `plait bench delayed-feedback`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from plait.cli.bench import bench
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from plait.pipelines.results import Metric
+
+_Folder = Annotated[Path, typer.Option("--workspace", "-w", help="A simulated world.")]
+_Write = Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")]
+
+
+def register(_: typer.Typer) -> None:
+    """Nothing: both commands are part of `plait bench`, which `plait.cli.bench` adds."""
+
+
+@bench.command("calibration")
+def bench_calibration(
+    *,
+    workspace: _Folder = Path(),
+    model: Annotated[str, typer.Option(help="The ranker to calibrate: name, name@version or name@alias.")],
+    method: Annotated[str, typer.Option(help="As of plait calibrate.")] = "field",
+    last: Annotated[str, typer.Option(help="As of plait calibrate; 0d for the whole window.")] = "4d",
+    bootstrap: Annotated[int, typer.Option(help="Resamples of users for the intervals.")] = 200,
+    name: Annotated[str, typer.Option(help="Of the result file.")] = "calibration_bench_world",
+    write: _Write = True,
+) -> None:
+    """PCOC, ECE and Field-RCE of the test window before and after calibration, by cell, beside the true probabilities.
+
+    Three ways: as trained, with curves fitted once on the validation window, and with curves fitted anew every day.
+
+    Example: plait bench calibration -w ./bench --model dnn
+    """
+    from plait.calibration import METHODS
+    from plait.config.durations import parse_duration
+    from plait.pipelines.bench_calibration import CalibrationOptions, measure_calibration
+    from plait.pipelines.calibration_refits import Schedule
+    from plait.pipelines.project import open_project
+
+    chosen = next((known for known in METHODS if known == method), None)
+    if chosen is None:
+        raise typer.BadParameter(f"found '{method}', expected one of {', '.join(METHODS)}", param_hint="--method")
+    last_ms = parse_duration(last) or None
+    options = CalibrationOptions(
+        model,
+        chosen,
+        last if last_ms else None,
+        last_ms,
+        schedule=Schedule(method=chosen),
+        bootstrap=bootstrap,
+        name=name,
+        write=write,
+    )
+    _print(*measure_calibration(open_project(workspace), options))
+
+
+@bench.command("delayed-feedback")
+def bench_delayed_feedback(
+    *,
+    workspace: _Folder = Path(),
+    recipe: Annotated[str, typer.Option(help="A ranker's recipe.")] = "dnn-small",
+    days: Annotated[int, typer.Option(help="Train on the last days of the training window.", min=1)] = 10,
+    epochs: Annotated[int, typer.Option(min=1)] = 2,
+    seeds: Annotated[list[int] | None, typer.Option(help="A seed; repeat for more.")] = None,
+    write: _Write = True,
+) -> None:
+    """Training on labels that are still coming in: waiting, naive and corrected, against the true probabilities.
+
+    Example: plait bench delayed-feedback -w ./demo --days 10
+    """
+    from plait.pipelines.bench_delayed import DelayedOptions, measure_delayed
+    from plait.pipelines.project import open_project
+
+    options = DelayedOptions(recipe, tuple(seeds or (1, 2, 3)), days, epochs=epochs, write=write)
+    _print(*measure_delayed(open_project(workspace), options))
+
+
+def _print(metrics: "Mapping[str, Metric]", path: Path | None) -> None:
+    for name, metric in metrics.items():
+        interval = "" if metric.low is None else f"  ({metric.low:.4f} to {metric.high:.4f})"
+        typer.echo(f"{name:>28}  {metric.value:.4f}{interval} {metric.unit}")
+    if path is not None:
+        typer.echo(f"written: {path}")
