@@ -52,7 +52,7 @@ class Head(Protocol):
         """Weights of the cross network's output."""
 
     def tail(self, lanes: int) -> Tail:
-        """What follows `first`, whose output it may overwrite; its columns are padded to a multiple of `lanes`."""
+        """What follows `first`, of the trained head as it is now; columns are padded to a multiple of `lanes`."""
 
 
 class MlpHead(nn.Module):
@@ -85,6 +85,7 @@ class MlpHead(nn.Module):
 
     def first_of_all(self) -> nn.Linear:
         """The MLP's first layer, over all inputs."""
+<<<<<<< HEAD
         layer = self.deep.layers[0]
         if not isinstance(layer, nn.Linear):
             raise TypeError(f"found {type(layer).__name__}, expected the MLP to begin with a linear layer")
@@ -94,6 +95,9 @@ class MlpHead(nn.Module):
     def first(self) -> nn.Linear:
         """The MLP's first layer."""
         return self.deep.first
+=======
+        return self.reads.over_all(self.deep.first)
+>>>>>>> hstu
 
     @property
     def flops(self) -> int:
@@ -108,7 +112,7 @@ class MlpHead(nn.Module):
         """See `Head.tail`."""
         out_TH = self.objectives.weight[:, -self.deep.width :]
         out_TH = functional.pad(out_TH, (0, 0, 0, -len(out_TH) % lanes)).contiguous()
-        return lambda first_BH, _: product(self.deep.after_first(first_BH.relu_()), out_TH.T)
+        return lambda first_BH, _: product(self.deep.after_first(first_BH.relu()), out_TH.T)
 
 
 class Funnel(nn.Module):

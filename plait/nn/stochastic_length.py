@@ -28,4 +28,5 @@ def kept_events(valid_WL: Tensor, longest: int, alpha: float) -> Tensor:
     key_WL[:, :1] += 2.0 * valid_WL[:, :1]
     drawn_WL = torch.zeros_like(valid_WL)
     drawn_WL.scatter_(1, key_WL.topk(min(kept, valid_WL.shape[1]), dim=1).indices, True)
-    return valid_WL & (drawn_WL | whole_W[:, None] | (length_W <= kept)[:, None])
+    stays_WL: Tensor = drawn_WL | whole_W[:, None] | (length_W <= kept)[:, None]
+    return valid_WL & stays_WL
