@@ -85,19 +85,7 @@ class MlpHead(nn.Module):
 
     def first_of_all(self) -> nn.Linear:
         """The MLP's first layer, over all inputs."""
-<<<<<<< HEAD
-        layer = self.deep.layers[0]
-        if not isinstance(layer, nn.Linear):
-            raise TypeError(f"found {type(layer).__name__}, expected the MLP to begin with a linear layer")
-        return self.reads.over_all(layer)
-
-    @property
-    def first(self) -> nn.Linear:
-        """The MLP's first layer."""
-        return self.deep.first
-=======
         return self.reads.over_all(self.deep.first)
->>>>>>> hstu
 
     @property
     def flops(self) -> int:

@@ -115,6 +115,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "actions": {"click": "clicked"},
         "items": 4,
         "recency": "30d",
+        "users": 500,
         "max_characters": 200,
         "every": "12h",
         "width": 8,
