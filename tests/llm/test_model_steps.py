@@ -101,7 +101,7 @@ def test_the_rest_goes_to_the_language_model_and_nothing_is_paid_twice(desks, tm
     desk = desks(lambda body: letter(body, "理财" if "理财" in body["messages"][0]["content"] else "应用"))
     content = (
         '[content]\nasked_fields = ["text_type"]\n[content.label]\ntaxonomy = "labels.csv"\nstrategy = "rest"\n'
-        f'threshold = 0.9\n[content.llm]\nurl = "{desk.url}"\nmodel = "m"\n'
+        f'threshold = 0.6\n[content.llm]\nurl = "{desk.url}"\nmodel = "m"\n'
     )
     project = market(tmp_path / "m", [*subject_texts(8), "甲乙丙丁"], content=content)
     monkeypatch.setattr("plait.content.model_steps.load_prompt", _plain_prompt)
@@ -113,7 +113,7 @@ def test_the_rest_goes_to_the_language_model_and_nothing_is_paid_twice(desks, tm
     assert profiles["label_2"].to_list()[:3] == list(SUBJECTS)
     assert len(asked) == 2, "the type of its copy, its label"
     before = len(desk.asked)
-    other = content.replace("threshold = 0.9", "threshold = 0.91")
+    other = content.replace("threshold = 0.6", "threshold = 0.61")
     (project.root / "plait.toml").write_text(
         (project.root / "plait.toml").read_text(encoding="utf-8").replace(content, other), encoding="utf-8"
     )
