@@ -20,7 +20,7 @@ def answer():
         probabilities_RT=np.array([[0.25], [0.5], [0.75]], np.float32),
     )
     best = scored.probabilities_RT[[2, 1]]
-    return Answer([5, 6], [51, None], [0.75, 0.5], best, ["popular"] * 2, {}, True, 7, scored)
+    return Answer([5, 6], [51, None], [0.75, 0.5], best, ["popular"] * 2, {}, True, 7, record=scored)
 
 
 def rows(folder):

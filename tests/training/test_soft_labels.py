@@ -6,7 +6,7 @@ import torch
 from plait.schema import Split
 from plait.testing.batches import random_batch, random_item_fields, small_spec
 from plait.training import Predictions
-from plait.training.objective import masked_loss
+from plait.training.objective import objective_losses
 from plait.training.soft_labels import SoftLabels
 
 SPEC = small_spec(objectives=1)
@@ -36,7 +36,10 @@ def test_only_training_rows_are_mixed():
 
 
 def test_mixed_labels_are_mixed_losses():
-    logit, mask, weight = torch.tensor([[0.3], [-1.2]]), torch.ones(2, 1, dtype=torch.bool), torch.ones(1)
-    hard, soft = torch.tensor([[1.0], [0.0]]), torch.tensor([[0.7], [0.4]])
-    apart = 0.6 * masked_loss(logit, hard, mask, weight) + 0.4 * masked_loss(logit, soft, mask, weight)
-    torch.testing.assert_close(masked_loss(logit, 0.6 * hard + 0.4 * soft, mask, weight), apart)
+    logit_BT, mask_BT = torch.tensor([[0.3], [-1.2]]), torch.ones(2, 1, dtype=torch.bool)
+    hard_BT, soft_BT = torch.tensor([[1.0], [0.0]]), torch.tensor([[0.7], [0.4]])
+    hard_T, soft_T, mixed_T = (
+        objective_losses(logit_BT, labels_BT, mask_BT).mean_T
+        for labels_BT in (hard_BT, soft_BT, 0.6 * hard_BT + 0.4 * soft_BT)
+    )
+    torch.testing.assert_close(mixed_T, 0.6 * hard_T + 0.4 * soft_T)
