@@ -201,8 +201,8 @@ def build_outcomes(config: TrunkConfig, spec: FeatureSpec) -> Funnel | nn.Identi
         return nn.Identity()
     if not any(parent >= 0 for parent in spec.parents):
         raise ConfigError(
-            "[model] entire_space: no objective has a parent; name it in [[objectives]] of plait.toml. If it is there, the "
-            "samples were encoded by a Plait that did not keep it: remove .plait/derived/encoded"
+            "[model] entire_space: no objective has a parent; name it in [[objectives]] of plait.toml. If it is there, "
+            "the samples were encoded by a Plait that did not keep it: remove .plait/derived/encoded"
         )
     return Funnel(spec.parents)
 
