@@ -197,7 +197,10 @@ def build_outcomes(config: TrunkConfig, spec: FeatureSpec) -> Funnel | nn.Identi
     if not config.entire_space:
         return nn.Identity()
     if not any(parent >= 0 for parent in spec.parents):
-        raise ConfigError("[model] entire_space: no objective has a parent; name it in [[objectives]] of plait.toml")
+        raise ConfigError(
+            "[model] entire_space: no objective has a parent; name it in [[objectives]] of plait.toml. If it is there, "
+            "the samples were encoded by a Plait that did not keep it: remove .plait/derived/encoded"
+        )
     return Funnel(spec.parents)
 
 
