@@ -17,6 +17,16 @@ def register(app: typer.Typer) -> None:
     app.add_typer(bench, name="bench")
 
 
+def show(metrics: "Mapping[str, Metric]", path: Path | None) -> None:
+    """Print what was measured, with intervals where there are some, and where it was written."""
+    wide = max(map(len, metrics), default=0)
+    for name, metric in metrics.items():
+        between = "" if metric.low is None or metric.high is None else f"  ({metric.low:,.4g} to {metric.high:,.4g})"
+        typer.echo(f"{name:>{wide}}  {metric.value:,.4g} {metric.unit}{between}")
+    if path is not None:
+        typer.echo(f"written: {path}")
+
+
 @bench.command("samples")
 def bench_samples(
     events: Annotated[int, typer.Option(help="Exposures and behaviours together, about.")] = 10_000_000,
@@ -64,12 +74,9 @@ def bench_serve(
         raise typer.BadParameter(f"found '{arrivals}', expected poisson or uniform", param_hint="--arrivals")
     options = LoadOptions(qps, seconds, k, items, arrivals == "poisson", model, write=write)
     measured = measure_server(open_project(workspace), options)
-    for name, metric in measured.metrics.items():
-        typer.echo(f"{name:>20}  {metric.value:,.4g} {metric.unit}")
     for failure in measured.load.failures:
         typer.echo(f"failed: {failure}", err=True)
-    if measured.path is not None:
-        typer.echo(f"written: {measured.path}")
+    show(measured.metrics, measured.path)
 
 
 @bench.command("rank")
@@ -102,12 +109,9 @@ def bench_rank(
         raise typer.BadParameter("--workspace and --model go together")
     options = RankOptions(TowerSizes(width, heads, blocks), seconds=seconds, write=write)
     measured = measure_ranking(options, None if workspace is None else open_project(workspace), model)
-    for name, metric in measured.metrics.items():
-        typer.echo(f"{name:>32}  {metric.value:,.4g} {metric.unit}")
     for note in measured.notes:
         typer.echo(note)
-    if measured.path is not None:
-        typer.echo(f"written: {measured.path}")
+    show(measured.metrics, measured.path)
 
 
 @bench.command("ranker")
@@ -169,11 +173,7 @@ def bench_next_item(
         name=name,
         write=write,
     )
-    metrics, path = measure_next_item(open_project(workspace), options)
-    for label, metric in metrics.items():
-        typer.echo(f"{label:>48}  {metric.value:,.4g} {metric.unit}")
-    if path is not None:
-        typer.echo(f"written: {path}")
+    show(*measure_next_item(open_project(workspace), options))
 
 
 @bench.command("ctrl")
@@ -208,7 +208,7 @@ def bench_ctrl(
         name=name,
         write=write,
     )
-    _show(*measure_ctrl(open_project(workspace), options))
+    show(*measure_ctrl(open_project(workspace), options))
 
 
 @bench.command("text-methods")
@@ -238,7 +238,7 @@ def bench_text_methods(
     if unknown := [method for method in chosen if method not in METHODS]:
         raise typer.BadParameter(f"found '{unknown[0]}', expected {', '.join(METHODS)}", param_hint="--methods")
     options = MethodOptions(chosen, seeds or [1], settings or [], requests=requests, name=name, write=write)
-    _show(*measure_methods(open_project(workspace), options))
+    show(*measure_methods(open_project(workspace), options))
 
 
 @bench.command("encoders")
@@ -266,15 +266,7 @@ def bench_encoders(
     from plait.pipelines.project import open_project
 
     options = EncoderOptions(encoder, users, every, items, characters, recipe, seeds or [1], name=name, write=write)
-    _show(*measure_encoders(open_project(workspace), options))
-
-
-def _show(metrics: "Mapping[str, Metric]", path: Path | None) -> None:
-    for label, metric in metrics.items():
-        between = "" if metric.low is None else f"  ({metric.low:,.4g} to {metric.high:,.4g})"
-        typer.echo(f"{label:>40}  {metric.value:,.4g} {metric.unit}{between}")
-    if path is not None:
-        typer.echo(f"written: {path}")
+    show(*measure_encoders(open_project(workspace), options))
 
 
 @bench.command("moe")
@@ -347,11 +339,7 @@ def bench_moe_speed(
     """
     from plait.pipelines.bench_moe_speed import MoeSpeed, measure_moe_speed
 
-    metrics, path = measure_moe_speed(MoeSpeed(threads=threads, repeats=repeats, write=write))
-    for name, metric in metrics.items():
-        typer.echo(f"{name:>34}  {metric.value:,.4g} {metric.unit}")
-    if path is not None:
-        typer.echo(f"written: {path}")
+    show(*measure_moe_speed(MoeSpeed(threads=threads, repeats=repeats, write=write)))
 
 
 @bench.command("hstu")
@@ -395,12 +383,9 @@ def bench_understand_fields(
     from plait.pipelines.bench_understand_fields import measure_fields
 
     measured = measure_fields(worlds, write=write)
-    for name, metric in measured.metrics.items():
-        typer.echo(f"{name:>20}  {metric.value:.4f}  ({metric.low or 0:.4f} to {metric.high or 0:.4f})")
     for field, expected, found, files in measured.mistakes.head(12).iter_rows():
         typer.echo(f"{files:>5} files: {field} '{expected}' read as '{found}'")
-    if measured.path is not None:
-        typer.echo(f"written: {measured.path}")
+    show(measured.metrics, measured.path)
 
 
 @bench.command("understand-colors")
@@ -416,11 +401,7 @@ def bench_understand_colors(
     """
     from plait.pipelines.bench_understand_colors import measure_colors
 
-    metrics, path = measure_colors(data_folder, photographs, write=write)
-    for name, metric in metrics.items():
-        typer.echo(f"{name:>20}  {metric.value:.4f}  ({metric.low or 0:.4f} to {metric.high or 0:.4f})")
-    if path is not None:
-        typer.echo(f"written: {path}")
+    show(*measure_colors(data_folder, photographs, write=write))
 
 
 @bench.command("understand-speed")
@@ -441,11 +422,7 @@ def bench_understand_speed(
     from plait.pipelines.project import open_project
 
     bench = SpeedBench(model, creatives, naive, cached, write)
-    metrics, path = measure_understand_speed(open_project(workspace), bench)
-    for label, metric in metrics.items():
-        typer.echo(f"{label:>40}  {metric.value:,.4g} {metric.unit}")
-    if path is not None:
-        typer.echo(f"written: {path}")
+    show(*measure_understand_speed(open_project(workspace), bench))
 
 
 @bench.command("report")

@@ -1,26 +1,22 @@
 """`plait bench calibration` and `plait bench delayed-feedback`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from plait.cli.bench import bench
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from plait.pipelines.results import Metric
+from plait.cli.bench import bench, show
 
 _Folder = Annotated[Path, typer.Option("--workspace", "-w", help="A simulated world.")]
 _Write = Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")]
 
 
-def register(_: typer.Typer) -> None:
-    """Nothing: both commands are part of `plait bench`, which `plait.cli.bench` adds."""
+def register(app: typer.Typer) -> None:
+    """Add the commands to `plait bench`."""
+    bench.command("calibration")(bench_calibration)
+    bench.command("delayed-feedback")(bench_delayed_feedback)
 
 
-@bench.command("calibration")
 def bench_calibration(
     *,
     workspace: _Folder = Path(),
@@ -57,10 +53,9 @@ def bench_calibration(
         name=name,
         write=write,
     )
-    _print(*measure_calibration(open_project(workspace), options))
+    show(*measure_calibration(open_project(workspace), options))
 
 
-@bench.command("delayed-feedback")
 def bench_delayed_feedback(
     *,
     workspace: _Folder = Path(),
@@ -78,12 +73,4 @@ def bench_delayed_feedback(
     from plait.pipelines.project import open_project
 
     options = DelayedOptions(recipe, tuple(seeds or (1, 2, 3)), days, epochs=epochs, write=write)
-    _print(*measure_delayed(open_project(workspace), options))
-
-
-def _print(metrics: "Mapping[str, Metric]", path: Path | None) -> None:
-    for name, metric in metrics.items():
-        interval = "" if metric.low is None else f"  ({metric.low:.4f} to {metric.high:.4f})"
-        typer.echo(f"{name:>28}  {metric.value:.4f}{interval} {metric.unit}")
-    if path is not None:
-        typer.echo(f"written: {path}")
+    show(*measure_delayed(open_project(workspace), options))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from plait.cli.bench import bench
+from plait.cli.bench import bench, show
 
 
 def register(app: typer.Typer) -> None:
@@ -44,8 +44,4 @@ def bench_feature_screening(
         users_share=users_share,
         write=write,
     )
-    metrics, path = measure_screening(open_project(workspace), options)
-    for label, metric in metrics.items():
-        typer.echo(f"{label:>32}  {metric.value:,.5g} {metric.unit}")
-    if path is not None:
-        typer.echo(f"written: {path}")
+    show(*measure_screening(open_project(workspace), options))

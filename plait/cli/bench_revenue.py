@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from plait.cli.bench import bench
+from plait.cli.bench import bench, show
 
 
 def register(app: typer.Typer) -> None:
@@ -60,9 +60,4 @@ def bench_revenue(
         slots=slots,
         write=write,
     )
-    metrics, path = measure_revenue(project, options)
-    for label, metric in metrics.items():
-        bounds = "" if metric.low is None else f"({metric.low:,.4g} to {metric.high:,.4g})"
-        typer.echo(f"{label:>24}  {metric.value:,.4g} {bounds} {metric.unit}")
-    if path is not None:
-        typer.echo(f"written: {path}")
+    show(*measure_revenue(project, options))

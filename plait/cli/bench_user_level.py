@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from plait.cli.bench import bench
+from plait.cli.bench import bench, show
 
 
 def register(app: typer.Typer) -> None:
@@ -33,8 +33,4 @@ def bench_user_level(
     from plait.pipelines.project import open_project
 
     options = UserLevelOptions(recipe, exposures, rounds, seed, write=write)
-    metrics, path = measure_user_level(open_project(workspace), options)
-    for name, metric in metrics.items():
-        typer.echo(f"{name:>32}  {metric.value:,.4g} {metric.unit}")
-    if path is not None:
-        typer.echo(f"written: {path}")
+    show(*measure_user_level(open_project(workspace), options))

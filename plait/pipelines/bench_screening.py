@@ -112,7 +112,8 @@ class _Bench:
         models, evaluations = [], []
         for seed in seeds:
             console.print(f"[bold]{name}[/] (seed {seed})")
-            training = {"seed": seed, "users_share": self._options.users_share, "conflict_batches": 0}
+            share = {"share": self._options.users_share, "share_of": "users"}
+            training = {"seed": seed, "conflict_batches": 0, **share}
             overrides = {"model": dict(model), "training": training}
             models.append(train_model(self._project, recipe, name=f"screening-{name}-{seed}", overrides=overrides))
             found = predict(self._dataset, models[-1].model, Split.TEST)

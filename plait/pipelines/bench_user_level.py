@@ -126,7 +126,8 @@ def _at(recipe: Recipe, layout: Layout, seed: int, share: float) -> Recipe:
     """One pass of the whole model in one layout, judged once, at its end."""
     training = {
         "seed": seed, "layout": layout, "start_from": None, "epochs": 1, "evaluations_per_epoch": 1,
-        "validation_exposures": 1_000, "batch_size": _BATCH_SIZE, "users_share": share, "tensorboard": False,
+        "validation_exposures": 1_000, "batch_size": _BATCH_SIZE, "tensorboard": False,
+        "share": share, "share_of": "users",
     }  # fmt: skip
     return replace(recipe, training=recipe.training.model_copy(update=training))
 

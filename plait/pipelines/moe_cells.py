@@ -110,7 +110,7 @@ class Cells:
     def of(self, name: str, seed: int) -> Cell:
         """The cell of this variant and seed."""
         variant = variant_named(name, self.dataset.spec.objectives)
-        training = {"seed": seed, "users_share": self.users_share}
+        training = {"seed": seed, "share": self.users_share, "share_of": "users"}
         overrides = merge(merge(dict(self.plan.overrides), dict(variant.overrides)), {"training": training})
         trained = train_model(
             self.project, variant.recipe, name=f"grid-{name}-{seed}", overrides=overrides, register=False

@@ -72,7 +72,7 @@ class Cell:
             "training": {
                 "seed": options.seed, "epochs": options.epochs, "batch_size": options.batch_size, "metric": "logloss",
                 "evaluation_epochs": 1, "patience": options.epochs, "tensorboard": False,
-                "users_share": self.share,
+                "share": self.share, "share_of": "users",
             },
         }  # fmt: skip
 

@@ -183,13 +183,13 @@ def _train_start(project: Project, recipe: Recipe, starts: Mapping[str, str], *,
     if start is None:
         return None
     aligned = isinstance(workspace_recipe(project, start).model, AlignedConfig)
-    share = 1.0 if aligned else recipe.training.share  # where no label is looked at, no label is missing
+    share = {} if aligned else _share(recipe)  # where no label is looked at, no label is missing
     name = starts.get(start, f"{_stem(start, share)}-start-{seed}")
     return train_model(
         project,
         start,
         name=name,
-        overrides={"training": {"seed": seed, "share": share}, "features": recipe.features.model_dump()},
+        overrides={"training": {"seed": seed, **share}, "features": recipe.features.model_dump()},
         register=False,
         resume=resume,
         starts=starts,
@@ -202,19 +202,25 @@ def _train_teacher(project: Project, recipe: Recipe, *, resume: bool) -> Trained
     Raises:
         ConfigError: the teacher is no ranker.
     """
-    teacher, seed, share = recipe.training.teacher, recipe.training.seed, recipe.training.share
+    teacher, seed, share = recipe.training.teacher, recipe.training.seed, _share(recipe)
     if teacher is None:
         return None
-    overrides = {"training": {"seed": seed, "share": share}}
+    overrides = {"training": {"seed": seed, **share}}
     if not isinstance(model_kind(project, workspace_recipe(project, teacher, overrides)), RankerKind):
         raise ConfigError(f"training.teacher: '{teacher}' is no ranker; name a recipe that gives probabilities")
     name = f"{_stem(teacher, share)}-teacher-{seed}"
     return train_model(project, teacher, name=name, overrides=overrides, register=False, resume=resume)
 
 
-def _stem(recipe: str, share: float) -> str:
+def _share(recipe: Recipe) -> dict[str, Any]:
+    """The settings that draw a share of the training window; none where all of it is used."""
+    training = recipe.training
+    return {} if training.share == 1 else {"share": training.share, "share_of": training.share_of}
+
+
+def _stem(recipe: str, share: Mapping[str, Any]) -> str:
     """What runs of a recipe that comes before another are called; those on a share of the window by that too."""
-    return Path(recipe).stem + ("" if share == 1 else f"-{share:g}")
+    return Path(recipe).stem + (f"-{share['share']:g}-of-{share['share_of']}" if share else "")
 
 
 def _teach(project: Project, kind: ModelKind, teacher: TrainedModel) -> None:

@@ -67,7 +67,7 @@ class AlignmentTask:
             as_ranker(model.ranker),
             batch_size=config.batch_size,
             batch_events=config.batch_events,
-            rows_B=training_rows(dataset, config.share, config.seed),
+            rows_B=training_rows(dataset, config),
         )
         self.steps_per_epoch = len(self._loader.shuffled(config.seed, 0))
 

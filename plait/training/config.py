@@ -48,6 +48,8 @@ class TrainingConfig(Settings):
     share: float = Field(1.0, gt=0, le=1)
     """Share of the training window's exposures whose labels are used, drawn by seed: how many does a model need? A
     recipe that this one starts from has the same share, but all of the window where it looks at no label."""
+    share_of: Literal["exposures", "users"] = "exposures"
+    """What is drawn: exposures, or whole users with about that share of them. Next-item models: always users."""
     epochs: int = Field(3, ge=1)
     """Passes over these, at most."""
     batch_size: int = Field(1024, ge=1)
@@ -95,9 +97,6 @@ class TrainingConfig(Settings):
     """Only every so many epochs (and the last) are evaluated."""
     patience: int = Field(2, ge=1)
     """Training stops after this many evaluations without a better one; the best weights are kept."""
-    users_share: float = Field(1.0, gt=0, le=1)
-    """About what share of the training exposures (those of whole users, drawn by seed) is trained on: for comparisons
-    of many models."""
     conflict_batches: int = Field(0, ge=0)
     """At every evaluation: how many training batches are asked whether the objectives' gradients go against each other
     (a backward pass per objective and batch)."""

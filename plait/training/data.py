@@ -1,5 +1,6 @@
 """What training asks of a dataset, and in which order it takes the exposures."""
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
@@ -12,6 +13,7 @@ from plait.features.batch import FeatureBatch
 from plait.features.spec import FeatureSpec
 from plait.models.ranker import Layout, Ranker, SplitRanker
 from plait.schema import Split
+from plait.training.config import TrainingConfig
 
 _BUCKET_BATCHES = 16
 """In the user layout, stretches of this many batches are sorted by length together."""
@@ -190,13 +192,16 @@ class Loader:
         return [*plan, np.array(batch)] if batch else plan
 
 
-def training_rows(dataset: TrainingData, share: float, seed: int) -> NDArray[np.int64]:
-    """Rows of the training window: all, or a share of them that is drawn by seed."""
+def training_rows(dataset: TrainingData, config: TrainingConfig) -> NDArray[np.int64]:
+    """Rows of the training window: all, or the share of them that the settings draw."""
     rows_B = dataset.rows(Split.TRAIN)
-    if share == 1:
+    if config.share == 1:
         return rows_B
-    count = max(1, round(share * len(rows_B)))
-    return np.sort(seeding.generator(seed, "training share").permutation(rows_B)[:count])
+    if config.share_of == "users":
+        users_U = draw_users(dataset, Split.TRAIN, math.ceil(config.share * len(rows_B)), config.seed)
+        return rows_B if users_U is None else rows_B[np.isin(dataset.user_rows(rows_B), users_U)]
+    count = max(1, round(config.share * len(rows_B)))
+    return np.sort(seeding.generator(config.seed, "training share").permutation(rows_B)[:count])
 
 
 def draw_users(dataset: TrainingData, split: Split, exposures: int, seed: int) -> NDArray[np.int64] | None:

@@ -111,10 +111,10 @@ class NextItemTask:
 def users_learnt_from(sequences: ItemSequences, config: TrainingConfig) -> NDArray[np.int64]:
     """Users with something to learn from, in order: all of them, or the share that the settings draw."""
     user_U = np.flatnonzero(sequences.training_lengths(config.next_item.protocol) > 1)
-    if config.users_share == 1.0:
+    if config.share == 1.0:
         return user_U
     order_U = seeding.generator(config.seed, "users learnt from").permutation(len(user_U))
-    return np.sort(user_U[order_U[: math.ceil(config.users_share * len(user_U))]])
+    return np.sort(user_U[order_U[: math.ceil(config.share * len(user_U))]])
 
 
 def steps_per_epoch(sequences: ItemSequences, config: TrainingConfig) -> int:

@@ -1,6 +1,5 @@
 """Rankers as a task: logits per exposure and objective, judged by the validation window."""
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -21,7 +20,7 @@ from plait.telemetry import console, progress
 from plait.training.checkpoint import save_tensors
 from plait.training.config import TrainingConfig
 from plait.training.conflict import conflicts, cosines, objective_gradients, shared_weights, surgery
-from plait.training.data import Loader, TrainingData, draw_users, training_rows
+from plait.training.data import Loader, TrainingData, training_rows
 from plait.training.delayed import KnownShares, delayed_losses
 from plait.training.log import RunLog
 from plait.training.loop import BEST_FILE, CurvePoint, TrainingResult, torch_switches, train_task
@@ -191,7 +190,7 @@ def base_logits(dataset: TrainingData, config: TrainingConfig) -> Tensor:
 
     One positive and one negative are added, so that an objective without either has log-odds too.
     """
-    rows_B = training_rows(dataset, config.share, config.seed)
+    rows_B = training_rows(dataset, config)
     sample = dataset.impression_batch(rows_B[:: max(1, len(rows_B) // _RATE_SAMPLE)], 0)
     positive_T = (sample.labels_BT * sample.mask_BT).sum(0, dtype=np.float64) + 1.0
     negative_T = sample.mask_BT.sum(0) + 2.0 - positive_T
@@ -234,7 +233,6 @@ def _count(
 
 def _loader(dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> Loader:
     ranker = as_ranker(model)
-    wanted = math.ceil(config.users_share * len(dataset.rows(Split.TRAIN)))
     loader = Loader(
         dataset,
         Split.TRAIN,
@@ -242,8 +240,7 @@ def _loader(dataset: TrainingData, model: nn.Module, config: TrainingConfig) -> 
         batch_size=config.batch_size,
         batch_events=config.batch_events,
         layout=config.layout,
-        users_U=draw_users(dataset, Split.TRAIN, wanted, config.seed),
-        rows_B=training_rows(dataset, config.share, config.seed),
+        rows_B=training_rows(dataset, config),
     )
     if len(loader) == 0:
         raise TrainingError(

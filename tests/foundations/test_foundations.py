@@ -3,6 +3,8 @@
 import inspect
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +124,15 @@ def test_peak_memory_counts_gigabytes():
     assert block[-1] == 1
     assert peak_memory_gb() >= max(before, 0.2)
     assert peak_memory_gb() < 100
+
+
+def test_peak_memory_is_that_of_the_program_alone():
+    """A small program started by one that holds much more: its peak is its own."""
+    held = np.ones(120_000_000)  # 0.96 GB
+    command = [sys.executable, "-c", "from plait.telemetry import peak_memory_gb; print(peak_memory_gb())"]
+    peak = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert held[-1] == 1
+    assert peak < 0.5
 
 
 def test_tables_refer_to_keys():

@@ -159,7 +159,7 @@ def test_a_share_of_users_is_learnt_from(tmp_path):
     found = sequences(tmp_path, cycling_log(users=40))
     drawn = {}
     for share in (0.25, 0.5, 1.0):
-        config = TrainingConfig(batch_size=4, users_share=share)
+        config = TrainingConfig(batch_size=4, share=share)
         drawn[share] = set(users_learnt_from(found, config).tolist())
         task = NextItemTask(found, built(found), config)
         assert sum(len(batch.events.offsets_U1) - 1 for batch, _ in task.batches(0, 0)) == len(drawn[share])

@@ -87,7 +87,7 @@ def test_operations_of_an_epoch_by_hand(tmp_path):
     recipe = load_recipe_by_name("hstu-next", Path(), overrides)
     per_user = 10 * 6 * (4 * 16 + 4 * 4) + 55 * 14 * 4 + 10 * 6 * 4 * 4
     assert epoch_flops(found, recipe) == 60 * per_user
-    overrides["training"]["users_share"] = 0.25
+    overrides["training"]["share"] = 0.25
     assert epoch_flops(found, load_recipe_by_name("hstu-next", Path(), overrides)) == 15 * per_user
     with pytest.raises(ConfigError, match="next-item HSTUs with validation items"):
         epoch_flops(found, load_recipe_by_name("sasrec-next", Path()))

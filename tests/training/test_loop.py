@@ -69,11 +69,12 @@ def test_masked_loss_by_hand():
 def test_a_share_of_the_training_window_is_the_same_for_every_model(monkeypatch, tmp_path):
     """A quarter of the rows, drawn by seed alone; a run takes no others."""
     dataset, seen = SmallDataset(), []
-    all_B, some_B = (training_rows(dataset, share, 3) for share in (1.0, 0.25))
+    quarter = TrainingConfig(share=0.25, seed=3)
+    all_B, some_B = training_rows(dataset, TrainingConfig()), training_rows(dataset, quarter)
     assert len(some_B) == round(len(all_B) / 4)
     assert set(some_B) < set(all_B)
-    np.testing.assert_array_equal(some_B, training_rows(dataset, 0.25, 3))
-    assert set(some_B) != set(training_rows(dataset, 0.25, 4))
+    np.testing.assert_array_equal(some_B, training_rows(dataset, quarter))
+    assert set(some_B) != set(training_rows(dataset, quarter.model_copy(update={"seed": 4})))
     asked = SmallDataset.impression_batch
     monkeypatch.setattr(
         SmallDataset,
@@ -83,6 +84,14 @@ def test_a_share_of_the_training_window_is_the_same_for_every_model(monkeypatch,
     run("lr-small", tmp_path, epochs=1, share=0.25, seed=3)
     trained = set(np.concatenate(seen)) & set(all_B)
     assert trained == set(some_B)
+
+
+def test_a_share_of_users_takes_all_of_theirs():
+    dataset = SmallDataset()
+    all_B, some_B = (training_rows(dataset, TrainingConfig(share=share, share_of="users")) for share in (1.0, 0.3))
+    users_U = np.unique(dataset.user_rows(some_B))
+    assert len(users_U) == round(0.3 * len(np.unique(dataset.user_rows(all_B))))  # all have equally many
+    np.testing.assert_array_equal(some_B, all_B[np.isin(dataset.user_rows(all_B), users_U)])
 
 
 def test_lazy_adam_is_adam_on_the_rows_used():

@@ -86,7 +86,7 @@ def test_weighted_positives_leave_a_trained_model_calibrated(tmp_path):
 
 def test_a_share_of_users_is_trained_on():
     dataset = SmallDataset()
-    task = RankingTask(dataset, experts_model(dataset), TrainingConfig(users_share=0.3))
+    task = RankingTask(dataset, experts_model(dataset), TrainingConfig(share=0.3, share_of="users"))
     rows_B = np.concatenate([batch.user_B.numpy() for batch, _ in task.batches(0, 0)])
     whole = len(dataset.rows(Split.TRAIN))
     assert 0.3 * whole <= len(rows_B) < 0.4 * whole
