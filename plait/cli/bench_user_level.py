@@ -19,10 +19,11 @@ def bench_user_level(
     recipe: Annotated[str, typer.Option(help="An HSTU ranker.")] = "hstu",
     exposures: Annotated[int, typer.Option(help="Training exposures of all rounds, about.", min=100)] = 60_000,
     rounds: Annotated[int, typer.Option(help="Rounds: users drawn anew, another seed each.", min=1)] = 4,
+    user_passes: Annotated[int, typer.Option(help="Passes at the user level; one at the other.", min=1)] = 1,
     seed: Annotated[int, typer.Option(help="Of the first round.")] = 7,
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
 ) -> None:
-    """One HSTU ranker trained on users and on impressions: the same exposures, samples/s and quality after one pass.
+    """One HSTU ranker trained on users and on impressions: the same exposures, samples/s and quality.
 
     The logits of the trained weights must agree between both. The result is
     benchmarks/results/hstu_user_level_cost.json. Run it in a checkout.
@@ -32,5 +33,5 @@ def bench_user_level(
     from plait.pipelines.bench_user_level import UserLevelOptions, measure_user_level
     from plait.pipelines.project import open_project
 
-    options = UserLevelOptions(recipe, exposures, rounds, seed, write=write)
+    options = UserLevelOptions(recipe, exposures, rounds, user_passes, seed, write=write)
     show(*measure_user_level(open_project(workspace), options))

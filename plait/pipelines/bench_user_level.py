@@ -49,6 +49,9 @@ class UserLevelOptions:
     """Training exposures of all rounds together, about: those of whole users."""
     rounds: int = 4
     """Each trains both ways on users drawn anew, with a seed of its own."""
+    user_passes: int = 1
+    """Passes of the user level over the exposures that the impression level passes over once: a step of whole
+    stretches sees exposures that are alike, and may need more of them for the same quality."""
     seed: int = 7
     test_exposures: int = 20_000
     """Exposures of the test window that both are measured on, about."""
@@ -58,7 +61,7 @@ class UserLevelOptions:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """One pass over one round's users in one layout."""
+    """One round's users in one layout."""
 
     result: TrainingResult
     evaluation: Evaluation
@@ -67,12 +70,12 @@ class Trained:
 
     @property
     def samples(self) -> int:
-        """Exposures in the pass."""
+        """Exposures trained on, as often as they were."""
         return self.result.curve[-1].examples
 
 
 def measure_user_level(project: Project, options: UserLevelOptions) -> tuple[dict[str, Metric], Path | None]:
-    """Train both ways on the same exposures, one pass each; the metrics, and the file they were written to.
+    """Train both ways on the same exposures; the metrics, and the file they were written to.
 
     Raises:
         PlaitError: logits of the same weights differ between the layouts.
@@ -85,7 +88,7 @@ def measure_user_level(project: Project, options: UserLevelOptions) -> tuple[dic
 
 
 def train_both(dataset: EncodedDataset, recipe: Recipe, options: UserLevelOptions) -> dict[Layout, list[Trained]]:
-    """One pass in either layout for every round.
+    """Train in either layout for every round.
 
     Raises:
         ConfigError: the recipe is of no HSTU ranker.
@@ -94,10 +97,11 @@ def train_both(dataset: EncodedDataset, recipe: Recipe, options: UserLevelOption
     rounds: dict[Layout, list[Trained]] = {layout: [] for layout in LAYOUTS}
     share = min(1.0, options.exposures / options.rounds / len(dataset.rows(Split.TRAIN)))
     for layout in LAYOUTS:
-        _compile_kernels(dataset, _at(recipe, layout, options.seed, share / 100))
+        _compile_kernels(dataset, _at(recipe, layout, options.seed, share / 100, 1))
     for place in range(options.rounds):
         for layout in LAYOUTS if place % 2 == 0 else LAYOUTS[::-1]:
-            trained = _trained(dataset, _at(recipe, layout, options.seed + place, share), options)
+            passes = options.user_passes if layout == "user" else 1
+            trained = _trained(dataset, _at(recipe, layout, options.seed + place, share, passes), options)
             rounds[layout].append(trained)
             console.print(f"round {place + 1}, {layout} level: {trained.result.examples_per_s:,.0f} samples/s")
     return rounds
@@ -122,11 +126,11 @@ def _logits(
     return torch.cat([logits_BT for logits_BT, _ in parts])[torch.from_numpy(order_B)]
 
 
-def _at(recipe: Recipe, layout: Layout, seed: int, share: float) -> Recipe:
-    """One pass of the whole model in one layout, judged once, at its end."""
+def _at(recipe: Recipe, layout: Layout, seed: int, share: float, passes: int) -> Recipe:
+    """The whole model in one layout, judged once, at its end: what it comes to, not its best."""
     training = {
-        "seed": seed, "layout": layout, "start_from": None, "epochs": 1, "evaluations_per_epoch": 1,
-        "validation_exposures": 1_000, "batch_size": _BATCH_SIZE, "tensorboard": False,
+        "seed": seed, "layout": layout, "start_from": None, "epochs": passes, "evaluations_per_epoch": 1,
+        "evaluation_epochs": passes, "validation_exposures": 1_000, "batch_size": _BATCH_SIZE, "tensorboard": False,
         "share": share, "share_of": "users",
     }  # fmt: skip
     return replace(recipe, training=recipe.training.model_copy(update=training))
@@ -168,13 +172,15 @@ def metrics_of(rounds: dict[Layout, list[Trained]]) -> dict[str, Metric]:
     ratios = [
         one.result.examples_per_s / other.result.examples_per_s for one, other in zip(user, impression, strict=True)
     ]
+    times = [other.result.seconds / one.result.seconds for one, other in zip(user, impression, strict=True)]
     evaluations = {layout: [one.evaluation for one in trained] for layout, trained in rounds.items()}
     difference = compare_over_seeds(evaluations["impression"], evaluations["user"]).overall["auc"]
     metrics = {
         "speedup_vs_impression_level": _spread(ratios, "x"),
+        "time_ratio": _spread(times, "x"),
         "auc_difference": Metric(difference.difference, difference.low, difference.high, "AUC"),
         "logit_max_abs_diff": Metric(max(one.logit_difference for one in [*user, *impression])),
-        "samples": Metric(sum(one.samples for one in user), unit="exposures"),
+        "samples": Metric(sum(one.samples for one in impression), unit="exposures"),
     }
     for layout, trained in rounds.items():
         auc = over_seeds(evaluations[layout])["auc"]
@@ -193,16 +199,18 @@ def _write(project: Project, options: UserLevelOptions, metrics: dict[str, Metri
     return write_result(
         "hstu_user_level_cost",
         command=f"plait bench user-level -w {project.root.name} --recipe {options.recipe} "
-        f"--exposures {options.exposures} --rounds {options.rounds} --seed {options.seed}",
+        f"--exposures {options.exposures} --rounds {options.rounds} --user-passes {options.user_passes} "
+        f"--seed {options.seed}",
         data=f"{project.workspace.name}{simulated}: {metrics['samples'].value:,.0f} training exposures of whole users",
         seeds=[options.seed + place for place in range(options.rounds)],
         metrics=metrics,
         notes=(
-            f"Recipe {options.recipe}, the whole model from random weights, one pass over the same exposures, "
-            f"{_BATCH_SIZE} a step. user_level: stretches of users' histories, each passed over once for all its "
-            "exposures. impression_level: shuffled exposures, each with its own window of events. Both have the same "
-            "logits of the same weights (logit_max_abs_diff, over training exposures, with the weights that each "
-            "came to). Rounds draw users anew, with another seed, and take the two ways in turn; samples_per_s is "
+            f"Recipe {options.recipe}, the whole model from random weights, the same exposures, {_BATCH_SIZE} a step. "
+            f"user_level: stretches of users' histories, each passed over for all its exposures, {options.user_passes} "
+            "times in all. impression_level: shuffled exposures, each with its own window of events, once. "
+            "speedup_vs_impression_level: samples/s; time_ratio: of all training at one level and the other. Both have "
+            "the same logits of the same weights (logit_max_abs_diff, over training exposures, with the weights that "
+            "each came to). Rounds draw users anew, with another seed, and take the two ways in turn; samples_per_s is "
             "training by the wall clock, batches included, evaluation not; low and high are the slowest and the "
             "fastest round. auc: test window; auc_difference is user-level less impression-level, paired, 95 % over "
             "resampled users and rounds."

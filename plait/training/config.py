@@ -71,6 +71,8 @@ class TrainingConfig(Settings):
     """Over this many steps the learning rates grow from zero."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """How the learning rates fall over all epochs after the warm-up, to zero if they fall."""
+    weight_average: float = Field(0.0, ge=0, lt=1)
+    """Decay of a running mean of the weights, which is then what is judged and kept; 0: the weights as they are."""
     teacher: str | None = None
     """A recipe that is trained first with the same seed and whose probabilities this one learns from too."""
     teacher_weight: float = Field(0.5, ge=0, le=1)

@@ -15,6 +15,7 @@ import torch
 from plait import seeding
 from plait.errors import TrainingError
 from plait.telemetry import Advance, progress
+from plait.training.averaging import WeightAverage
 from plait.training.checkpoint import Checkpoints, Progress, load_tensors, save_tensors
 from plait.training.config import TrainingConfig
 from plait.training.log import RunLog
@@ -100,6 +101,7 @@ class _Run(Generic[BatchT]):
         self.progress = Progress()
         if config.start_from is None:
             task.prepare()
+        self.average = WeightAverage(self.model, config.weight_average) if config.weight_average else None
         if resume:
             self._restore()
         self.log = RunLog(run, step=self.progress.step, tensorboard=config.tensorboard)
@@ -169,6 +171,8 @@ class _Run(Generic[BatchT]):
             loss.backward()  # type: ignore[no-untyped-call]
         norm = self.optimiser.step(at.step)
         at.step += 1
+        if self.average is not None:
+            self.average.update(at.step)
         at.interval_loss += value
         at.interval_steps += 1
         if at.step % self.config.log_steps == 0:
@@ -178,7 +182,11 @@ class _Run(Generic[BatchT]):
         return value
 
     def _evaluate(self) -> None:
-        """Judge the weights by the validation window; keep them if they are the best so far."""
+        """Judge the weights, or their mean, by the validation window; keep them if they are the best so far."""
+        with self.average.in_place() if self.average is not None else nullcontext():
+            self._judge()
+
+    def _judge(self) -> None:
         at = self.progress
         metrics = self.task.validate()
         at.curve.append({"step": at.step, "examples": at.examples, "metrics": metrics})
@@ -195,7 +203,8 @@ class _Run(Generic[BatchT]):
         every = self.config.checkpoint_steps
         due = time.monotonic() - self.saved_at > 60.0 * self.config.checkpoint_minutes
         if evaluated or due or self.interrupted or (every is not None and self.progress.step % every == 0):
-            self.checkpoints.save(self.progress, self.model.state_dict(), self.optimiser.state())
+            average = self.average.state() if self.average is not None else {}
+            self.checkpoints.save(self.progress, self.model.state_dict(), {**self.optimiser.state(), **average})
             self.saved_at = time.monotonic()
         if self.interrupted:
             raise TrainingError(
@@ -208,6 +217,8 @@ class _Run(Generic[BatchT]):
             self.progress, weights, state = found
             self.model.load_state_dict(weights)
             self.optimiser.load(state)
+            if self.average is not None:
+                self.average.load(state)
 
 
 @contextmanager

@@ -49,6 +49,17 @@ def test_the_speed_up_is_the_mean_over_rounds_of_the_ratio(dataset):
     assert (metrics["samples"].value, metrics["user_level.steps"].value) == (100, 8)
 
 
+def test_the_user_level_may_pass_more_often(dataset):
+    """Three passes: three times the samples and steps at the user level, as many as before at the other."""
+    recipe = load_recipe_by_name("hstu-small", Path())
+    rounds = train_both(dataset, recipe, UserLevelOptions("hstu-small", exposures=100, rounds=1, user_passes=3))
+    (user,), (impression,) = rounds["user"], rounds["impression"]
+    assert user.samples == 3 * impression.samples
+    metrics = metrics_of(rounds)
+    assert metrics["samples"].value == impression.samples
+    assert metrics["time_ratio"].value == pytest.approx(impression.result.seconds / user.result.seconds)
+
+
 def test_other_families_and_other_logits_are_refused(dataset, monkeypatch):
     with pytest.raises(ConfigError, match="family dnn, expected an HSTU ranker"):
         train_both(dataset, load_recipe_by_name("dnn-small", Path()), OPTIONS)

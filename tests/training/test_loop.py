@@ -228,7 +228,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 import test_loop
-test_loop.run(sys.argv[1], Path(sys.argv[2]), checkpoint_steps=3, epochs=4, evaluations_per_epoch=2, patience=9)
+settings = {"checkpoint_steps": 3, "epochs": 4, "evaluations_per_epoch": 2, "patience": 9, "weight_average": 0.9}
+test_loop.run(sys.argv[1], Path(sys.argv[2]), **settings)
 """
 
 
@@ -237,8 +238,8 @@ test_loop.run(sys.argv[1], Path(sys.argv[2]), checkpoint_steps=3, epochs=4, eval
     [("dnn-small", signal.SIGKILL), ("hstu-small", signal.SIGKILL), ("dnn-small", signal.SIGINT)],
 )
 def test_resume_is_exact(name, kind, tmp_path):
-    """A run that is killed and started again has the losses and ends in the weights of one that was not."""
-    settings = {"checkpoint_steps": 3, "epochs": 4, "evaluations_per_epoch": 2, "patience": 9}
+    """A run that is killed and started again has the losses and ends in the weights (or means) of one that was not."""
+    settings = {"checkpoint_steps": 3, "epochs": 4, "evaluations_per_epoch": 2, "patience": 9, "weight_average": 0.9}
     whole, result = run(name, tmp_path / "whole", **settings)
     killed = tmp_path / "killed"
     child = subprocess.Popen(
