@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.calibration.curves import Floats, sigmoid
+from plait.calibration.curves import Floats
+from plait.calibration.outcomes import Outcomes
 
 _ROUNDS = 40
 _NEWTON_STEPS = 3
@@ -13,7 +14,7 @@ _NARROWEST = 1e-3
 """A deviation below this is none: every cell is as its objective."""
 
 
-def fit_shifts(logits_B: Floats, labels_B: NDArray[np.bool_], cell_B: NDArray[np.int64], cells: int) -> Floats:
+def fit_shifts(logits_B: Floats, outcomes: Outcomes, cell_B: NDArray[np.int64], cells: int) -> Floats:
     """A shift for every cell: `P(y) = sigmoid(z + b_c)`, b_c ~ N(0, s^2), with s from the data too.
 
     b is the posterior mode given s. s is found by expectation and maximisation, `s^2 = mean_c(b_c^2 + v_c)` with v_c
@@ -23,19 +24,18 @@ def fit_shifts(logits_B: Floats, labels_B: NDArray[np.bool_], cell_B: NDArray[np
 
     Args:
         logits_B: calibrated for the objective as a whole.
-        labels_B: outcomes.
+        outcomes: what is known of them.
         cell_B: cell of each row, 0 <= cell < cells.
         cells: how many there are; those without rows get no shift.
     """
     rows_C = np.bincount(cell_B, minlength=cells)
-    happened_C = np.bincount(cell_B, weights=labels_B, minlength=cells)
     shift_C, variance = np.zeros(cells), _WIDEST**2
     for _ in range(_ROUNDS):
         for _ in range(_NEWTON_STEPS):
-            probability_B = sigmoid(logits_B + shift_C[cell_B])
-            expected_C = np.bincount(cell_B, weights=probability_B, minlength=cells)
-            information_C = np.bincount(cell_B, weights=probability_B * (1 - probability_B), minlength=cells)
-            step_C = (happened_C - expected_C - shift_C / variance) / (information_C + 1 / variance)
+            slope_B, information_B = outcomes.derivatives(logits_B + shift_C[cell_B])
+            slope_C = np.bincount(cell_B, weights=slope_B, minlength=cells)
+            information_C = np.bincount(cell_B, weights=information_B, minlength=cells)
+            step_C = (slope_C - shift_C / variance) / (information_C + 1 / variance)
             shift_C = shift_C + np.clip(step_C, -1.0, 1.0)
             if np.abs(step_C).max() < 1e-6:
                 break
