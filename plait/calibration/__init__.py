@@ -4,7 +4,7 @@
 function as a layer of the served model. Formulas and choices: `docs/calibration.md`.
 """
 
-from plait.calibration.curves import Curves, logit
+from plait.calibration.curves import Curves, logit, sigmoid
 from plait.calibration.drift import DriftRule, Window, drift_windows, pcoc_of
 from plait.calibration.fitting import METHODS, CalibrationRows, Method, fit_curves
 from plait.calibration.outcomes import Outcomes
@@ -21,4 +21,5 @@ __all__ = [
     "fit_curves",
     "logit",
     "pcoc_of",
+    "sigmoid",
 ]
