@@ -42,7 +42,7 @@ def bench_calibration(
     from plait.pipelines.bench_calibration import CalibrationOptions, measure_calibration
     from plait.pipelines.project import open_project
 
-    given = {"last": last, "labels": labels, "daily-last": daily_last, "half-life": half_life}
+    given = {"last": last, "labels": labels, "daily-last": daily_last, "half-life": half_life, "bootstrap": bootstrap}
     options = CalibrationOptions(
         model,
         chosen_method(method),
