@@ -33,7 +33,7 @@ def fit_shifts(logits_B: Floats, outcomes: Outcomes, cell_B: NDArray[np.int64], 
     for _ in range(_ROUNDS):
         slope_B, information_B = outcomes.derivatives(logits_B + shift_C[cell_B])
         slope_C = np.bincount(cell_B, weights=slope_B, minlength=cells)
-        information_C = np.bincount(cell_B, weights=information_B, minlength=cells)
+        information_C: Floats = np.bincount(cell_B, weights=information_B, minlength=cells).astype(np.float64)
         said_C = information_C * shift_C + slope_C
         before, variance = variance, _spread(said_C, information_C, rows_C > 0, variance)
         if variance < _NARROWEST**2:

@@ -131,8 +131,8 @@ def chosen_evidence(last: str | None, half_life: str | None, labels: str) -> "Ev
 
     if labels not in ("known", "mature"):
         raise typer.BadParameter(f"found '{labels}', expected known or mature", param_hint="--labels")
-    lengths = [None if text is None else parse_duration(text) or None for text in (last, half_life)]
-    return Evidence(*lengths, young=labels == "known")
+    trail_ms, half_life_ms = (None if text is None else parse_duration(text) or None for text in (last, half_life))
+    return Evidence(trail_ms, half_life_ms, young=labels == "known")
 
 
 def _table(compared: "BeforeAfter") -> "Table":
