@@ -4,9 +4,10 @@
 function as a layer of the served model. Formulas and choices: `docs/calibration.md`.
 """
 
-from plait.calibration.curves import Curves, logit
-from plait.calibration.drift import DriftRule, Window, drift_windows
+from plait.calibration.curves import Curves, logit, sigmoid
+from plait.calibration.drift import DriftRule, Window, drift_windows, pcoc_of
 from plait.calibration.fitting import METHODS, CalibrationRows, Method, fit_curves
+from plait.calibration.outcomes import Outcomes
 
 __all__ = [
     "METHODS",
@@ -14,8 +15,11 @@ __all__ = [
     "Curves",
     "DriftRule",
     "Method",
+    "Outcomes",
     "Window",
     "drift_windows",
     "fit_curves",
     "logit",
+    "pcoc_of",
+    "sigmoid",
 ]

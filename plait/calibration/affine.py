@@ -1,9 +1,9 @@
 """Temperature and Platt scaling: the line through logits under which outcomes are most likely."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from plait.calibration.curves import Floats, sigmoid
+from plait.calibration.curves import Floats
+from plait.calibration.outcomes import Outcomes
 
 _PRIOR_DEVIATION = np.array([0.5, 1.0])
 """How far slope and bias may be from 1 and 0 before the data must say so: matters below some tens of positives only."""
@@ -11,8 +11,8 @@ _STEPS = 50
 _CLOSE = 1e-8
 
 
-def fit_affine(logits_B: Floats, labels_B: NDArray[np.bool_], *, bias: bool) -> tuple[float, float]:
-    """Slope a and bias b of `P(y) = sigmoid(a z + b)`, by Newton's method with halved steps.
+def fit_affine(logits_B: Floats, outcomes: Outcomes, *, bias: bool) -> tuple[float, float]:
+    """Slope a and bias b of `P(y) = sigmoid(a z + b)`, by Fisher's scoring with halved steps.
 
     The posterior mode under a ~ N(1, 0.5^2), b ~ N(0, 1): with few labels it stays at the identity, with many it is
     the maximum of the likelihood. (Platt 1999, "Probabilistic Outputs for Support Vector Machines"; without a bias,
@@ -20,7 +20,7 @@ def fit_affine(logits_B: Floats, labels_B: NDArray[np.bool_], *, bias: bool) -> 
 
     Args:
         logits_B: the model's.
-        labels_B: outcomes.
+        outcomes: what is known of them.
         bias: False for temperature scaling, b = 0.
     """
     design_2B = np.stack([logits_B, np.ones_like(logits_B)])[: 1 + bias]
@@ -29,15 +29,13 @@ def fit_affine(logits_B: Floats, labels_B: NDArray[np.bool_], *, bias: bool) -> 
     found_2 = first_2.copy()
 
     def cost(at_2: Floats) -> float:
-        score_B = at_2 @ design_2B
-        losses_B = np.logaddexp(0.0, score_B) - labels_B * score_B
-        return float(losses_B.sum() + 0.5 * (precision_2 * (at_2 - first_2) ** 2).sum())
+        return outcomes.loss(at_2 @ design_2B) + 0.5 * float((precision_2 * (at_2 - first_2) ** 2).sum())
 
     now = cost(found_2)
     for _ in range(_STEPS):
-        probability_B = sigmoid(found_2 @ design_2B)
-        gradient_2 = design_2B @ (probability_B - labels_B) + precision_2 * (found_2 - first_2)
-        curvature_22 = (design_2B * (probability_B * (1 - probability_B))) @ design_2B.T + np.diag(precision_2)
+        slope_B, information_B = outcomes.derivatives(found_2 @ design_2B)
+        gradient_2 = precision_2 * (found_2 - first_2) - design_2B @ slope_B
+        curvature_22 = (design_2B * information_B) @ design_2B.T + np.diag(precision_2)
         step_2 = np.linalg.solve(curvature_22, gradient_2)
         while (then := cost(found_2 - step_2)) > now + 1e-9 * abs(now) and np.abs(step_2).max() > _CLOSE:
             step_2 = step_2 / 2

@@ -66,7 +66,7 @@ def drift_windows(
     found: list[Window] = []
     run = 0
     for start, rows, predicted, observed in zip(start_W, rows_W, predicted_W, observed_W, strict=True):
-        pcoc, low, high = _interval(float(predicted), float(observed))
+        pcoc, low, high = pcoc_of(float(predicted), float(observed))
         side = 1 if low > 1 + rule.band else -1 if high < 1 - rule.band else 0
         run = (run + side if run * side > 0 else side) if side else 0
         alarm = abs(run) >= rule.windows
@@ -74,7 +74,8 @@ def drift_windows(
     return found
 
 
-def _interval(predicted: float, observed: float) -> tuple[float, float, float]:
+def pcoc_of(predicted: float, observed: float) -> tuple[float, float, float]:
+    """Predicted over observed positives with its 95 % interval, `P / (O +- 1.96 sqrt(O))`."""
     spread = _Z * observed**0.5
     low = predicted / (observed + spread) if observed else 0.0
     high = predicted / (observed - spread) if observed > spread else float("inf")

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.calibration.curves import Curve, Floats, logit, sigmoid
+from plait.calibration.outcomes import Outcomes
 
 _BINS = 24
 """Rows are first put into this many bins at most: what a curve is evaluated for with every candidate."""
@@ -32,21 +33,22 @@ def pool_adjacent(value_K: Floats, weight_K: Floats) -> tuple[Floats, NDArray[np
     return np.array(means), np.array(starts, np.int64)
 
 
-def fit_isotonic(logits_B: Floats, labels_B: NDArray[np.bool_]) -> Curve | None:
+def fit_isotonic(logits_B: Floats, outcomes: Outcomes) -> Curve | None:
     """A curve through the steps of the isotonic regression of outcomes on logits.
 
     A step is a point at its mean logit and the logit of its rate; between points the curve is linear, so that it rises
     strictly and keeps the order of exposures. None where there are too few outcomes for two steps.
     (Zadrozny & Elkan 2002, "Transforming Classifier Scores into Accurate Multiclass Probability Estimates".)
     """
+    labels_B = outcomes.labels_B
     rarer = int(min(labels_B.sum(), len(labels_B) - labels_B.sum()))
     bins = min(_BINS, rarer // _RARER)
     if bins < 2:
         return None
     order_B = np.argsort(logits_B, kind="stable")
     starts_K = _cuts(logits_B[order_B], bins)
-    rows_K = np.diff(np.append(starts_K, len(order_B))).astype(np.float64)
-    rate_K = np.add.reduceat(labels_B[order_B].astype(np.float64), starts_K) / rows_K
+    rows_K = np.add.reduceat((outcomes.weight_B * outcomes.share_B)[order_B], starts_K)
+    rate_K = np.add.reduceat((outcomes.weight_B * labels_B)[order_B], starts_K) / rows_K
     block_rate_K, block_K = pool_adjacent(rate_K, rows_K)
     first_K = starts_K[block_K]
     block_rows_K = np.diff(np.append(first_K, len(order_B)))

@@ -22,7 +22,12 @@ def bench_calibration(
     workspace: _Folder = Path(),
     model: Annotated[str, typer.Option(help="The ranker to calibrate: name, name@version or name@alias.")],
     method: Annotated[str, typer.Option(help="As of plait calibrate.")] = "field",
-    last: Annotated[str, typer.Option(help="As of plait calibrate; 0d for the whole window.")] = "4d",
+    last: Annotated[str | None, typer.Option(help="As of plait calibrate, for curves that are fitted once.")] = None,
+    labels: Annotated[str, typer.Option(help="As of plait calibrate.")] = "known",
+    daily_last: Annotated[str | None, typer.Option(help="--last for curves that are fitted anew every day.")] = None,
+    half_life: Annotated[
+        str | None, typer.Option(help="As of plait calibrate, for curves that are fitted anew every day.")
+    ] = None,
     bootstrap: Annotated[int, typer.Option(help="Resamples of users for the intervals.")] = 200,
     name: Annotated[str, typer.Option(help="Of the result file.")] = "calibration_bench_world",
     write: _Write = True,
@@ -33,25 +38,20 @@ def bench_calibration(
 
     Example: plait bench calibration -w ./bench --model dnn
     """
-    from plait.calibration import METHODS
-    from plait.config.durations import parse_duration
+    from plait.cli.calibrate import chosen_evidence, chosen_method
     from plait.pipelines.bench_calibration import CalibrationOptions, measure_calibration
-    from plait.pipelines.calibration_refits import Schedule
     from plait.pipelines.project import open_project
 
-    chosen = next((known for known in METHODS if known == method), None)
-    if chosen is None:
-        raise typer.BadParameter(f"found '{method}', expected one of {', '.join(METHODS)}", param_hint="--method")
-    last_ms = parse_duration(last) or None
+    given = {"last": last, "labels": labels, "daily-last": daily_last, "half-life": half_life, "bootstrap": bootstrap}
     options = CalibrationOptions(
         model,
-        chosen,
-        last if last_ms else None,
-        last_ms,
-        schedule=Schedule(method=chosen),
+        chosen_method(method),
+        once=chosen_evidence(last, None, labels),
+        daily=chosen_evidence(daily_last, half_life, labels),
         bootstrap=bootstrap,
         name=name,
         write=write,
+        settings="".join(f" --{option} {value}" for option, value in given.items() if value is not None),
     )
     show(*measure_calibration(open_project(workspace), options))
 

@@ -23,6 +23,12 @@ def bench_feature_screening(
     ] = None,
     by: Annotated[Literal["permutation", "gradient", "gates"], typer.Option(help="Which ranking.")] = "permutation",
     users_share: Annotated[float, typer.Option(help="Share of the training exposures, about.", min=0.01, max=1)] = 1.0,
+    test_exposures: Annotated[
+        int | None, typer.Option(help="About how many exposures are measured, of whole users; all if not said.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A value laid over both recipes, as section.key=value.")
+    ] = None,
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
 ) -> None:
     """Four experts over the most valuable features against one over all of them, at no more arithmetic.
@@ -34,6 +40,7 @@ def bench_feature_screening(
     """
     from plait.pipelines.bench_screening import ScreeningOptions, measure_screening
     from plait.pipelines.project import open_project
+    from plait.training.recipe import parse_overrides
 
     default = ScreeningOptions()
     options = ScreeningOptions(
@@ -42,6 +49,9 @@ def bench_feature_screening(
         curve if curve is not None else default.curve,
         by,
         users_share=users_share,
+        test_exposures=test_exposures,
+        overrides=parse_overrides(settings or []),
+        settings=settings or (),
         write=write,
     )
     show(*measure_screening(open_project(workspace), options))

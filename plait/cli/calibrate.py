@@ -8,8 +8,9 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from plait.calibration import Window
+    from plait.calibration import Method, Window
     from plait.pipelines.calibration_check import BeforeAfter
+    from plait.pipelines.calibration_log import Evidence
 
 _Model = Annotated[str, typer.Argument(help="A registered ranker: name, name@version or name@alias.")]
 _Folder = Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")]
@@ -30,6 +31,13 @@ def calibrate(
     last: Annotated[
         str | None, typer.Option(help="Fit on this last part of the validation window only, such as 3d.")
     ] = None,
+    half_life: Annotated[
+        str | None, typer.Option(help="Exposures that are so much older than the last count half, such as 2d.")
+    ] = None,
+    labels: Annotated[
+        str,
+        typer.Option(help="known: as they stand, with the share of positives that is in; mature: final ones only."),
+    ] = "known",
     bootstrap: Annotated[int, typer.Option(help="Resamples of users for the 95 % intervals; 0 for none.")] = 200,
     check: Annotated[bool, typer.Option(help="Measure before and after on the test window.")] = True,
     page: Annotated[Path | None, typer.Option(help="Write reliability plots before and after to this file.")] = None,
@@ -42,22 +50,17 @@ def calibrate(
     """
     from rich.console import Console
 
-    from plait.calibration import METHODS
-    from plait.config.durations import parse_duration
     from plait.console.calibration_page import calibration_page
     from plait.data.artifacts import write_atomically
     from plait.pipelines.calibrate import calibrate_model
     from plait.pipelines.calibration_check import check_calibration
     from plait.pipelines.project import open_project
 
-    chosen = next((known for known in METHODS if known == method), None)
-    if chosen is None:
-        raise typer.BadParameter(f"found '{method}', expected one of {', '.join(METHODS)}", param_hint="--method")
+    chosen, evidence = chosen_method(method), chosen_evidence(last, half_life, labels)
     if page is not None and not check:
         raise typer.BadParameter("plots need the check", param_hint="--page")
     project, console = open_project(workspace), Console()
-    last_ms = None if last is None else parse_duration(last)
-    done = calibrate_model(project, model, method=chosen, last_ms=last_ms)
+    done = calibrate_model(project, model, method=chosen, evidence=evidence)
     if check:
         compared = check_calibration(done, bootstrap=bootstrap)
         console.print(_table(compared))
@@ -109,6 +112,27 @@ def drift(
         console.print(f"[bold red]alarm:[/] {', '.join(alarmed)}: calibrate again on later data, or train again")
         raise typer.Exit(1)
     console.print("no alarm")
+
+
+def chosen_method(name: str) -> "Method":
+    """The method of this name, or a message that names them all."""
+    from plait.calibration import METHODS
+
+    chosen = next((known for known in METHODS if known == name), None)
+    if chosen is None:
+        raise typer.BadParameter(f"found '{name}', expected one of {', '.join(METHODS)}", param_hint="--method")
+    return chosen
+
+
+def chosen_evidence(last: str | None, half_life: str | None, labels: str) -> "Evidence":
+    """What curves are fitted on, as it was typed."""
+    from plait.config.durations import parse_duration
+    from plait.pipelines.calibration_log import Evidence
+
+    if labels not in ("known", "mature"):
+        raise typer.BadParameter(f"found '{labels}', expected known or mature", param_hint="--labels")
+    trail_ms, half_life_ms = (None if text is None else parse_duration(text) or None for text in (last, half_life))
+    return Evidence(trail_ms, half_life_ms, young=labels == "known")
 
 
 def _table(compared: "BeforeAfter") -> "Table":

@@ -3,16 +3,24 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plait.calibration import Method
+import numpy as np
+
+from plait.calibration import Method, sigmoid
 from plait.errors import ArtifactError
-from plait.features.dataset import EncodedDataset
-from plait.pipelines.calibrate import calibrate_model
-from plait.pipelines.calibration_check import Calibration, calibration_of, check_calibration
+from plait.models.calibrated import uncalibrated
+from plait.models.loading import load_model
+from plait.pipelines.calibration_check import Calibration, calibration_of
+from plait.pipelines.calibration_log import Evidence, calibration_log
 from plait.pipelines.calibration_refits import Schedule, refitted
+from plait.pipelines.evaluate import registered_dataset
 from plait.pipelines.oracle import has_oracle, oracle_probabilities
 from plait.pipelines.project import Project
 from plait.pipelines.results import Metric, write_result
+from plait.registry import Registry
 from plait.schema import Split
+
+_ONCE_MS = 100 * 365 * 86_400_000
+"""Longer than any window: curves are fitted where it begins and never again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +29,18 @@ class CalibrationOptions:
 
     model: str
     method: Method = "field"
-    last: str | None = "4d"
-    last_ms: int | None = 4 * 86_400_000
-    schedule: Schedule = field(default_factory=Schedule)
+    once: Evidence = field(default_factory=Evidence)
+    """What curves are fitted on that are fitted once, where the test window begins."""
+    daily: Evidence = field(default_factory=Evidence)
+    """And curves that are fitted anew every day."""
+    every_ms: int = 86_400_000
     large: int = 6_000
     """Positives on the test window from which a cell is held to 1 itself, not to its interval."""
     bootstrap: int = 200
     name: str = "calibration_bench_world"
     write: bool = True
+    settings: str = ""
+    """Options of the command as they were typed."""
 
 
 def measure_calibration(project: Project, options: CalibrationOptions) -> tuple[dict[str, Metric], Path | None]:
@@ -39,22 +51,23 @@ def measure_calibration(project: Project, options: CalibrationOptions) -> tuple[
     """
     if not has_oracle(project.root):
         raise ArtifactError(f"{project.root} has no truth/: this measurement needs a simulated world (plait simulate)")
-    done = calibrate_model(project, options.model, method=options.method, last_ms=options.last_ms)
-    compared = check_calibration(done, bootstrap=options.bootstrap)
-    rows_B, refitted_BT = refitted(project, done.dataset, done.ranker, options.schedule)
-    again = calibration_of(done.dataset, rows_B, refitted_BT, bootstrap=options.bootstrap)
-    truth = _oracle(project, done.dataset, options.bootstrap)
-    metrics: dict[str, Metric] = {}
-    for name, one in (("before", compared.before), ("after", compared.after), ("refitted", again), ("oracle", truth)):
-        metrics |= {f"{key}_{name}": metric for key, metric in _metrics(one, options.large).items()}
-    path = _write(project, options, done.source.reference, metrics) if options.write else None
-    return metrics, path
-
-
-def _oracle(project: Project, dataset: EncodedDataset, bootstrap: int) -> Calibration:
+    source = Registry(project.hidden / "registry").resolve(options.model)
+    dataset = registered_dataset(project, source)
+    log = calibration_log(project, dataset, uncalibrated(load_model(source)), (Split.VALID, Split.TEST))
     rows_B = dataset.rows(Split.TEST)
-    truth_BT = oracle_probabilities(project.root, dataset.exposure_ids(rows_B), dataset.spec.objectives)
-    return calibration_of(dataset, rows_B, truth_BT, bootstrap=bootstrap)
+    given = {"before": sigmoid(log.logits_BT[np.isin(log.rows_B, rows_B)])}
+    for name, every_ms, evidence in (
+        ("after", _ONCE_MS, options.once),
+        ("refitted", options.every_ms, options.daily),
+    ):
+        given[name] = refitted(log, dataset, Schedule(every_ms, evidence, options.method))[1]
+    given["oracle"] = oracle_probabilities(project.root, dataset.exposure_ids(rows_B), dataset.spec.objectives)
+    metrics: dict[str, Metric] = {}
+    for name, probabilities_BT in given.items():
+        one = calibration_of(dataset, rows_B, probabilities_BT, bootstrap=options.bootstrap)
+        metrics |= {f"{key}_{name}": metric for key, metric in _metrics(one, options.large).items()}
+    path = _write(project, options, source.reference, metrics) if options.write else None
+    return metrics, path
 
 
 def _metrics(one: Calibration, large: int) -> dict[str, Metric]:
@@ -80,18 +93,17 @@ def _metrics(one: Calibration, large: int) -> dict[str, Metric]:
 
 
 def _write(project: Project, options: CalibrationOptions, model: str, metrics: dict[str, Metric]) -> Path:
-    last = f" --last {options.last}" if options.last else ""
     simulated = " (simulated)" if project.workspace.simulated else ""
     return write_result(
         options.name,
-        command=f"plait bench calibration -w {project.workspace.name} --model {model} --method {options.method}{last}",
-        data=f"{project.workspace.name}{simulated}: fitted on the validation window, measured on the test window",
+        command=f"plait bench calibration -w {project.workspace.name} --model {model} --method {options.method}"
+        f"{options.settings}",
+        data=f"{project.workspace.name}{simulated}: fitted on what was known before, measured on the test window",
         seeds=[project.workspace.seed],
         metrics=metrics,
         notes=(
-            "before: the model as trained. after: curves fitted once, on the last part of the validation window. "
-            f"refitted: curves fitted anew every {options.schedule.every_ms / 3_600_000:g} hours, each on the "
-            f"{options.schedule.trail_ms / 86_400_000:g} days before the last mature label, with labels as known at "
+            "before: the model as trained. after: curves fitted once, on the validation window as known at its end. "
+            f"refitted: curves fitted anew every {options.every_ms / 3_600_000:g} hours, each on labels as known at "
             "that moment and only for exposures after it. oracle: the true probabilities, scored alike. "
             "pcoc: all mature labels of all objectives together; pcoc_mean: mean over objectives. worst_*: the largest "
             f"|PCOC - 1|, over objectives or over cells (scenario x objective) with at least {options.large:,} "

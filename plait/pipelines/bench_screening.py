@@ -1,10 +1,11 @@
 """One expert split into four that read the most valuable features only, against the unsplit model that reads all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from plait.config import merge
 from plait.errors import ConfigError
 from plait.evaluation import Evaluation, compare_over_seeds, over_seeds
 from plait.features.dataset import EncodedDataset
@@ -39,7 +40,13 @@ class ScreeningOptions:
     """Of the ranking; see `RankingOptions`."""
     users_share: float = 1.0
     """About what share of the training exposures is trained on."""
+    test_exposures: int | None = None
+    """About how many are measured, of whole users; None: all."""
     bootstrap: int = 200
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Laid over both recipes."""
+    settings: Sequence[str] = ()
+    """`overrides` as they were typed."""
     write: bool = True
 
 
@@ -97,7 +104,7 @@ class _Bench:
             ConfigError: one of the two recipes has no experts.
         """
         head = screened(unsplit.models[0].model, unsplit.models[0].name).head
-        config = workspace_recipe(self._project, self._options.split).model
+        config = workspace_recipe(self._project, self._options.split, dict(self._options.overrides)).model
         if not isinstance(head, ExpertHead) or not isinstance(config, TrunkConfig) or config.experts is None:
             raise ConfigError(f"{self._options.unsplit} and {self._options.split}: expected [model.experts] in both")
         spec = self._dataset.spec
@@ -114,9 +121,10 @@ class _Bench:
             console.print(f"[bold]{name}[/] (seed {seed})")
             share = {"share": self._options.users_share, "share_of": "users"}
             training = {"seed": seed, "conflict_batches": 0, **share}
-            overrides = {"model": dict(model), "training": training}
+            overrides = merge(dict(self._options.overrides), {"model": dict(model), "training": training})
             models.append(train_model(self._project, recipe, name=f"screening-{name}-{seed}", overrides=overrides))
-            found = predict(self._dataset, models[-1].model, Split.TEST)
+            exposures = self._options.test_exposures
+            found = predict(self._dataset, models[-1].model, Split.TEST, exposures=exposures)
             evaluations.append(
                 measure(self._dataset, found.rows, found.probabilities_BT, bootstrap=self._options.bootstrap)
             )
@@ -168,10 +176,12 @@ def _write(
     seeds = " ".join(f"--seeds {seed}" for seed in options.seeds)
     curve = " ".join(f"--curve {share:g}" for share in options.curve)
     simulated = " (simulated)" if project.workspace.simulated else ""
+    test = "" if options.test_exposures is None else f" --test-exposures {options.test_exposures}"
+    settings = "".join(f" --set '{setting}'" for setting in options.settings)
     return write_result(
         "feature_screening",
         command=f"plait bench feature-screening -w {project.root.name} {seeds} --keep {options.keep:g} {curve} --by "
-        f"{options.method} --users-share {options.users_share:g}",
+        f"{options.method} --users-share {options.users_share:g}{test}{settings}",
         data=f"{project.workspace.name}{simulated}: {unsplit.evaluations[0].rows:,} test exposures",
         seeds=options.seeds,
         metrics=metrics,

@@ -4,22 +4,22 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
-from plait.calibration import CalibrationRows, Curves, Method, fit_curves, logit
+from plait.calibration import Curves, Method, fit_curves
+from plait.data.samples import read_summary
 from plait.errors import ArtifactError
 from plait.features.dataset import EncodedDataset
 from plait.models.calibrated import calibrated, curve_layer, uncalibrated
 from plait.models.loading import CURVES_FILE, load_model
+from plait.pipelines.calibration_log import Evidence, calibration_log
 from plait.pipelines.evaluate import registered_dataset
 from plait.pipelines.project import Project
 from plait.pipelines.results import git_commit
+from plait.pipelines.samples import built_samples
 from plait.registry import RegisteredModel, Registry
 from plait.schema import Split
-from plait.training import predict
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Calibrated:
 
 
 def calibrate_model(
-    project: Project, reference: str, *, method: Method = "field", last_ms: int | None = None
+    project: Project, reference: str, *, method: Method = "field", evidence: Evidence | None = None
 ) -> Calibrated:
     """Fit calibration curves of a registered ranker on the validation window and register it with them.
 
@@ -50,18 +50,19 @@ def calibrate_model(
         project: the workspace.
         reference: `name`, `name@version` or `name@alias`.
         method: which curves.
-        last_ms: of each objective only the last exposures whose labels are mature, over this many milliseconds; None
-            for all.
+        evidence: which exposures and labels of the window count, as known at its end.
 
     Raises:
-        ArtifactError: there is no such ranker, it is of other data, or the window holds no mature label.
+        ArtifactError: there is no such ranker, it is of other data, or the window holds no label that says anything.
     """
     source = Registry(project.hidden / "registry").resolve(reference)
     dataset = registered_dataset(project, source)
     ranker = uncalibrated(load_model(source))
-    rows, time_B = _rows(dataset, ranker, last_ms)
+    moment = int(read_summary(built_samples(project))["as_of"][1])
+    log = calibration_log(project, dataset, ranker, [Split.VALID])
+    rows, time_B = log.known_at(moment, evidence or Evidence())
     if not len(time_B):
-        raise ArtifactError("the validation window holds no mature label; look at [split] in plait.toml")
+        raise ArtifactError("the validation window holds no label yet; look at [split] in plait.toml")
     curves = fit_curves(rows, method)
     noted: dict[str, int | str] = {
         "method": method,
@@ -73,27 +74,6 @@ def calibrate_model(
     }
     registered = _register(project, source, curves, noted)
     return Calibrated(source, registered, dataset, ranker, calibrated(ranker, curve_layer(curves)), len(time_B))
-
-
-def _rows(dataset: EncodedDataset, ranker: nn.Module, last_ms: int | None) -> tuple[CalibrationRows, NDArray[np.int64]]:
-    """Labelled logits of the validation window, and the times of the exposures whose labels count."""
-    predictions = predict(dataset, ranker, Split.VALID, label="validation window")
-    time_B, mask_BT = dataset.times(predictions.rows), predictions.mask_BT
-    if last_ms is not None:
-        mask_BT = mask_BT & (time_B[:, None] > last_mature(time_B, mask_BT) - last_ms)
-    rows = CalibrationRows(
-        logit(predictions.probabilities_BT),
-        predictions.labels_BT > 0,
-        mask_BT,
-        dataset.scenarios(predictions.rows).astype(np.int64),
-        len(dataset.spec.scenarios),
-    )
-    return rows, time_B[mask_BT.any(axis=1)]
-
-
-def last_mature(time_B: NDArray[np.int64], mask_BT: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Time of the last exposure whose label is mature, by objective; 0 where there is none."""
-    return np.asarray(np.where(mask_BT, time_B[:, None], 0).max(axis=0, initial=0))
 
 
 def _register(

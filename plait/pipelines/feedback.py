@@ -50,7 +50,7 @@ def training_shares(project: Project, dataset: EncodedDataset, how: DelayedFeedb
     Args:
         project: the workspace.
         dataset: its encoded samples; the delays are those of its training window.
-        how: `naive` takes all feedback for complete, `dfm` counts.
+        how: `naive` takes all feedback for complete, `dfm` and `es-dfm` count.
     """
     if how == "waiting":
         return None

@@ -23,6 +23,7 @@ from plait.serving.auth import authoriser
 from plait.serving.engine import RankingEngine
 from plait.serving.loading import ServedData, load_engine
 from plait.serving.memory import keep_freed_memory
+from plait.serving.promises import Promises
 from plait.serving.request_log import RequestLog
 from plait.serving.service import Service, ServiceSettings
 from plait.serving.state import UserStates
@@ -132,6 +133,7 @@ def create_service(project: Project, settings: ServingSettings) -> Service:
         engine_loader(project, settings),
         UserStates(project.hidden / "state" / "behaviours.jsonl"),
         request_log=RequestLog(project.hidden / "requests") if settings.request_log else None,
+        promises=Promises(project.workspace.objectives),
     )
 
 

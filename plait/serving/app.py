@@ -111,8 +111,8 @@ def _add_watching(app: FastAPI, service: Service) -> None:
 
     @app.get("/metrics", response_class=Response)
     async def metrics() -> Response:
-        """Latency by stage, requests by status, what was dropped, state size and model, for Prometheus."""
-        return Response(service.metrics.render(), media_type="text/plain; version=0.0.4")
+        """Latency by stage, requests by status, what was dropped, state size, the model and its calibration."""
+        return Response(await asyncio.to_thread(service.scrape), media_type="text/plain; version=0.0.4")
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -1,10 +1,11 @@
 """What Prometheus scrapes from a server."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from plait.serving.deadline import Deadline
+from plait.serving.promises import Kept
 
 _BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0)
 
@@ -25,6 +26,11 @@ class ServerMetrics:
         self._users = self._gauge("state_users", "Users with behaviours since the model's data ended.")
         self._events = self._gauge("state_events", "Behaviours since the model's data ended.")
         self._model = self._gauge("model_info", "1 for the model that answers.", ["name", "version"])
+        by = ["objective"]
+        self._promised = self._gauge("promised", "What first places were promised whose outcome is final.", by)
+        self._observed = self._gauge("observed", "What came of them.", by)
+        self._pcoc = self._gauge("pcoc", "Promised over observed; NaN before anything happened.", by)
+        self._drift = self._gauge("calibration_drift", "1 surely promised too much, -1 too little, 0 neither.", by)
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         """One request was answered."""
@@ -57,6 +63,14 @@ class ServerMetrics:
         """A model took over."""
         self._model.clear()
         self._model.labels(name, version).set(1)
+
+    def calibration(self, kept: Mapping[str, Kept]) -> None:
+        """What promises came to, by objective."""
+        for objective, one in kept.items():
+            self._promised.labels(objective).set(one.promised)
+            self._observed.labels(objective).set(one.observed)
+            self._pcoc.labels(objective).set(one.pcoc)
+            self._drift.labels(objective).set(one.side)
 
     def render(self) -> bytes:
         """All of it in the Prometheus text format."""

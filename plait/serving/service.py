@@ -19,6 +19,7 @@ from plait.serving.answer import Answer, Query
 from plait.serving.deadline import ANSWERED_BY, Cost, Deadline
 from plait.serving.line import Line
 from plait.serving.metrics import ServerMetrics
+from plait.serving.promises import Promises
 from plait.serving.request_log import RequestLog
 from plait.serving.schemas import BehavioursRequest, Problem, RecommendRequest
 from plait.serving.state import Behaviour, UserStates
@@ -106,6 +107,7 @@ class Service:
         *,
         request_log: RequestLog | None = None,
         metrics: ServerMetrics | None = None,
+        promises: Promises | None = None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self.settings = settings
@@ -114,6 +116,7 @@ class Service:
         self._load = load
         self._states = states
         self._request_log = request_log
+        self._promises = promises
         self._clock_ms = clock_ms
         self._engine: Engine | None = None
         self._workers = ThreadPoolExecutor(settings.workers, thread_name_prefix="plait-rank")
@@ -152,6 +155,8 @@ class Service:
         async with self._loading:
             engine = await asyncio.to_thread(self._load_and_warm, model or self.settings.model)
             self._engine = engine
+            if self._promises is not None:
+                self._promises.restart()
             self._least = Cost(fixed_ms=engine.least_ms)
             self.failure = None
             self.metrics.model(engine.name, engine.version)
@@ -194,6 +199,12 @@ class Service:
         received = self._clock_ms()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._state_worker, self._take, engine, request, received)
+
+    def scrape(self) -> bytes:
+        """The metrics as they stand, in the Prometheus text format."""
+        if self._promises is not None:
+            self.metrics.calibration(self._promises.kept(self._clock_ms()))
+        return self.metrics.render()
 
     def close(self) -> None:
         """Finish what was admitted and write what is logged."""
@@ -255,6 +266,9 @@ class Service:
         answer = engine.recommend(query, self._states, deadline)
         body = to_json(_response(request_id, engine, answer, deadline))
         self._account(deadline, answer)
+        if self._promises is not None and answer.probabilities_KT is not None and len(answer.items):
+            chances = dict(zip(engine.objectives, answer.probabilities_KT[0].tolist(), strict=True))
+            self._promises.promised(query.user_id, answer.items[0], chances, query.time_ms)
         if self._request_log is not None and answer.record is not None:
             taken = self._request_log.write(request_id, engine.name, engine.version, query, answer)
             self.metrics.logged("written" if taken else "dropped")
@@ -292,6 +306,8 @@ class Service:
             )
             if self._states.append(event.user_id, behaviour, event.event_id):
                 accepted += 1
+                if self._promises is not None:
+                    self._promises.arrived(event.user_id, behaviour)
                 latest[event.user_id] = max(behaviour.available_time, latest.get(event.user_id, 0))
             else:
                 repeated += 1

@@ -81,7 +81,8 @@ class TrainingConfig(Settings):
     """The largest gradient norm of everything but embedding tables."""
     delayed_feedback: DelayedFeedback = "waiting"
     """Rankers, labels that are not mature at the end of training: `waiting` leaves them out, `naive` takes them as they
-    stand, `dfm` takes them with the share of positives that is known after as long as each has had."""
+    stand, `dfm` takes them with the share of positives that is known after as long as each has had, `es-dfm` with the
+    weights that follow from that share."""
     objective_weights: dict[str, float] = {}
     """Weights of the objectives in the loss; 1 where none is given."""
     objectives: list[str] = []

@@ -8,6 +8,15 @@ probability p F, one that stands at 0 has 1 - p F. Their likelihood, with p the 
 
 F = 1 is the usual cross-entropy that takes every label as it stands; F in {0, 1} is waiting for maturity. (Chapelle
 2014, "Modeling Delayed Feedback in Display Advertising", with delays counted instead of exponential.)
+
+`importance_losses` keeps the usual cross-entropy and weighs labels back to what they will be: a positive for the 1 / F
+that it stands for, a negative by its chance to be a real one,
+
+    loss = -y / F log p - (1 - y) (1 - q) / (1 - q F) log(1 - p),    q = p, through which no gradient flows
+
+(Yang et al. 2021, "Capturing Delayed Feedback in Conversion Rate Prediction via Elapsed-Time Sampling", whose weights
+come from two further classifiers, and which meets a late positive twice because it learns from a stream. A log is read
+once, at the time that each exposure has had, so that there are no twins; and F is counted.)
 """
 
 from dataclasses import dataclass
@@ -21,8 +30,10 @@ from torch.nn import functional
 
 from plait.training.objective import ObjectiveLosses
 
-DelayedFeedback = Literal["waiting", "naive", "dfm"]
+DelayedFeedback = Literal["waiting", "naive", "dfm", "es-dfm"]
 _KNOTS = 512
+_LEAST_SHARE = 0.05
+"""A positive stands for 20 at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +118,29 @@ def delayed_losses(logits_BT: Tensor, known_BT: Tensor, share_BT: Tensor) -> Obj
     # log(1 - p F) = log((1 - F) + F (1 - p)), in logarithms throughout
     none_BT = torch.logaddexp(torch.log1p(-share_BT), share_BT.log() + functional.logsigmoid(-logits_BT))
     each_BT = -torch.where(known_BT > 0, functional.logsigmoid(logits_BT), none_BT)
+    return _mean(each_BT, says_BT)
+
+
+def importance_losses(logits_BT: Tensor, known_BT: Tensor, share_BT: Tensor) -> ObjectiveLosses:
+    """Cross-entropy of labels as they stand, each with the weight that makes it that of final ones; mean per objective.
+
+    Args:
+        logits_BT: the model's, of the label that will be.
+        known_BT: 1 where the label stands at 1.
+        share_BT: F; where it is below a twentieth a label enters nowhere.
+    """
+    says_BT = (share_BT >= _LEAST_SHARE).to(logits_BT.dtype)
+    share_BT = share_BT.clamp(min=_LEAST_SHARE)
+    chance_BT = torch.sigmoid(logits_BT.detach())
+    real_BT = (1 - chance_BT) / (1 - chance_BT * share_BT).clamp(min=1e-6)
+    positive_BT, negative_BT = functional.logsigmoid(logits_BT), functional.logsigmoid(-logits_BT)
+    return _mean(-torch.where(known_BT > 0, positive_BT / share_BT, real_BT * negative_BT), says_BT)
+
+
+def _mean(each_BT: Tensor, says_BT: Tensor) -> ObjectiveLosses:
+    """Over the rows that say something."""
     count_T = says_BT.sum(0)
-    return ObjectiveLosses((each_BT * says_BT).sum(0) / count_T.clamp(min=1.0), (count_T > 0).to(logits_BT.dtype))
+    return ObjectiveLosses((each_BT * says_BT).sum(0) / count_T.clamp(min=1.0), (count_T > 0).to(each_BT.dtype))
 
 
 def _at_quantiles(delay_K: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from plait.training.checkpoint import save_tensors
 from plait.training.config import TrainingConfig
 from plait.training.conflict import conflicts, cosines, objective_gradients, shared_weights, surgery
 from plait.training.data import Loader, TrainingData, training_rows
-from plait.training.delayed import KnownShares, delayed_losses
+from plait.training.delayed import KnownShares, delayed_losses, importance_losses
 from plait.training.log import RunLog
 from plait.training.loop import BEST_FILE, CurvePoint, TrainingResult, torch_switches, train_task
 from plait.training.objective import ObjectiveLosses, combined, objective_losses
@@ -117,7 +117,8 @@ class RankingTask:
         """Of mature labels, or of all as they stand."""
         if self._shares is None:
             return objective_losses(logits_BT, batch.labels_BT, batch.mask_BT, self._positive_T)
-        return delayed_losses(logits_BT, batch.labels_BT, self._shares.at(batch.time_B))
+        losses = importance_losses if self._config.delayed_feedback == "es-dfm" else delayed_losses
+        return losses(logits_BT, batch.labels_BT, self._shares.at(batch.time_B))
 
     def validate(self) -> dict[str, float]:
         """Log-loss and AUC on the validation window, how experts were used there, and whether gradients conflict."""

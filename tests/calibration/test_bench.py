@@ -36,10 +36,13 @@ def test_delayed_feedback(world):
     options = DelayedOptions(recipe="lr", seeds=(1, 2), days=14, epochs=1, write=False)
     metrics, path = measure_delayed(world, options)
     assert path is None
-    for way in ("waiting", "naive", "dfm"):
+    for way in ("waiting", "naive", "dfm", "es-dfm"):
         assert metrics["oracle.nll"].value < metrics[f"{way}.nll"].value
         assert metrics[f"{way}.nll"].low <= metrics[f"{way}.nll"].value <= metrics[f"{way}.nll"].high
-    assert metrics["naive.pcoc"].value < metrics["dfm.pcoc"].value
+    assert metrics["naive.pcoc"].value < min(metrics["dfm.pcoc"].value, metrics["es-dfm.pcoc"].value)
+    gain = metrics["es-dfm.gain_over_naive"]
+    assert gain.low < gain.value < gain.high
+    assert gain.value == pytest.approx(metrics["naive.nll"].value - metrics["es-dfm.nll"].value)
     assert 0 < metrics["immature.pay"].value < metrics["immature.uninstall"].value
 
 

@@ -16,6 +16,7 @@ from plait.models.calibrated import CalibratedRanker
 from plait.models.loading import load_model
 from plait.pipelines.calibrate import calibrate_model
 from plait.pipelines.calibration_check import check_calibration, drift_of
+from plait.pipelines.calibration_log import Evidence
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import open_project
 from plait.pipelines.train import train_model
@@ -103,7 +104,7 @@ def test_a_model_that_promises_half_is_put_right(project, method):
 
 
 def test_what_is_registered(project):
-    done = calibrate_model(project, "lr@1", last_ms=5 * 86_400_000)
+    done = calibrate_model(project, "lr@1", evidence=Evidence(5 * 86_400_000))
     registry = Registry(project.hidden / "registry")
     plain, new = registry.resolve("lr@1"), done.registered
     assert new.version > 1
@@ -188,7 +189,7 @@ def test_the_commands(project, tmp_path):
 
 def test_training_on_labels_as_they_stand(project):
     """Windows of one hour and a log of days: next to nothing is immature, and all ways agree closely."""
-    for way in ("naive", "dfm"):
+    for way in ("naive", "dfm", "es-dfm"):
         once = {"training": {"epochs": 1, "tensorboard": False, "delayed_feedback": way}}
         trained = train_model(project, "lr", name=f"lr-{way}", overrides=once)
         plain = train_model(project, "lr", overrides={"training": {"epochs": 1, "tensorboard": False}})

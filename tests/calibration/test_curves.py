@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from plait.calibration import CalibrationRows, Curves, fit_curves, logit
+from plait.calibration import CalibrationRows, Curves, Outcomes, fit_curves, logit
 from plait.calibration.affine import fit_affine
 from plait.calibration.cells import fit_shifts
 from plait.calibration.curves import Curve, sigmoid
@@ -49,7 +49,7 @@ def test_pooling_is_what_scikit_learn_does(value_K, seed):
 
 def test_platt_finds_the_line_that_labels_were_drawn_from():
     logits_B = RNG.normal(-1.0, 1.5, 200_000)
-    slope, bias = fit_affine(logits_B, drawn(0.7 * logits_B - 0.4), bias=True)
+    slope, bias = fit_affine(logits_B, Outcomes.final(drawn(0.7 * logits_B - 0.4)), bias=True)
     assert slope == pytest.approx(0.7, abs=0.02)
     assert bias == pytest.approx(-0.4, abs=0.02)
 
@@ -59,26 +59,26 @@ def test_platt_is_scikit_learns_logistic_regression():
     logits_B = RNG.normal(0.0, 2.0, 20_000)
     labels_B = drawn(1.3 * logits_B + 0.5)
     theirs = linear.LogisticRegression(C=np.inf).fit(logits_B[:, None], labels_B)
-    slope, bias = fit_affine(logits_B, labels_B, bias=True)
+    slope, bias = fit_affine(logits_B, Outcomes.final(labels_B), bias=True)
     assert slope == pytest.approx(theirs.coef_[0, 0], abs=2e-3)
     assert bias == pytest.approx(theirs.intercept_[0], abs=2e-3)
 
 
 def test_temperature_leaves_the_bias_alone():
     logits_B = RNG.normal(0.0, 2.0, 100_000)
-    slope, bias = fit_affine(logits_B, drawn(logits_B / 2), bias=False)
+    slope, bias = fit_affine(logits_B, Outcomes.final(drawn(logits_B / 2)), bias=False)
     assert bias == 0.0
     assert slope == pytest.approx(0.5, abs=0.01)  # temperature 2
 
 
 def test_without_labels_a_line_is_the_identity():
-    assert fit_affine(np.zeros(0), np.zeros(0, bool), bias=True) == (1.0, 0.0)
+    assert fit_affine(np.zeros(0), Outcomes.final(np.zeros(0, bool)), bias=True) == (1.0, 0.0)
 
 
 def test_isotonic_finds_a_bent_curve():
     logits_B = RNG.normal(-1.0, 1.5, 400_000)
     true_B = np.where(logits_B > -1, -1 + 0.3 * (logits_B + 1), logits_B)
-    curve = fit_isotonic(logits_B, drawn(true_B))
+    curve = fit_isotonic(logits_B, Outcomes.final(drawn(true_B)))
     middle_B = np.linspace(-3, 1, 9)
     expected_B = np.where(middle_B > -1, -1 + 0.3 * (middle_B + 1), middle_B)
     np.testing.assert_allclose(sigmoid(curve(middle_B)), sigmoid(expected_B), atol=0.015)
@@ -86,7 +86,7 @@ def test_isotonic_finds_a_bent_curve():
 
 
 def test_isotonic_needs_outcomes_of_both_kinds():
-    assert fit_isotonic(RNG.normal(size=1000), np.zeros(1000, bool)) is None
+    assert fit_isotonic(RNG.normal(size=1000), Outcomes.final(np.zeros(1000, bool))) is None
 
 
 def test_shifts_shrink_as_the_data_says():
@@ -95,7 +95,7 @@ def test_shifts_shrink_as_the_data_says():
     logits_B = RNG.normal(-1.0, 1.0, len(cell_B))
     labels_B = drawn(logits_B + np.array([0.5, -0.5, 0.0, 0.0])[cell_B])
     labels_B[-10:] = np.arange(10) < 7
-    shift_C = fit_shifts(logits_B, labels_B, cell_B, 5)
+    shift_C = fit_shifts(logits_B, Outcomes.final(labels_B), cell_B, 5)
     np.testing.assert_allclose(shift_C[:3], [0.5, -0.5, 0.0], atol=0.04)
     at_G = np.linspace(-2, 6, 4001)
     alone = np.interp(7, sigmoid(logits_B[-10:, None] + at_G).sum(0), at_G)  # as many as happened
@@ -106,7 +106,7 @@ def test_shifts_shrink_as_the_data_says():
 def test_cells_that_differ_by_chance_only_get_next_to_nothing():
     cell_B = np.repeat(np.arange(60), 300)
     logits_B = RNG.normal(-2.0, 0.5, len(cell_B))
-    shift_C = fit_shifts(logits_B, drawn(logits_B), cell_B, 60)
+    shift_C = fit_shifts(logits_B, Outcomes.final(drawn(logits_B)), cell_B, 60)
     alone_C = np.bincount(cell_B, weights=drawn(logits_B) - sigmoid(logits_B)) / np.bincount(
         cell_B, weights=sigmoid(logits_B) * (1 - sigmoid(logits_B))
     )
@@ -166,3 +166,38 @@ def test_the_layer_computes_the_curves(method):
 def test_logits_of_probabilities():
     np.testing.assert_allclose(logit(np.array([0.5, 0.8])), [0.0, np.log(4.0)])
     assert np.isfinite(logit(np.array([0.0, 1.0]))).all()
+
+
+def test_labels_that_are_still_coming_in_calibrate_like_final_ones():
+    """A third of the positives of every second row is known: the curve is that of the truth, not of what is known."""
+    logits_B = RNG.normal(-1.0, 1.0, 300_000)
+    share_B = np.where(np.arange(len(logits_B)) % 2, 1.0, 1 / 3)
+    known_B = drawn(0.8 * logits_B - 0.3) & (RNG.random(len(logits_B)) < share_B)
+    outcomes = Outcomes(known_B, share_B, np.ones(len(logits_B)))
+    slope, bias = fit_affine(logits_B, outcomes, bias=True)
+    assert slope == pytest.approx(0.8, abs=0.02)
+    assert bias == pytest.approx(-0.3, abs=0.02)
+    shift_C = fit_shifts(0.8 * logits_B, outcomes, np.arange(len(logits_B)) // 2 % 3, 3)
+    np.testing.assert_allclose(shift_C, -0.3, atol=0.03)
+
+
+def test_rows_without_weight_say_nothing():
+    logits_B = RNG.normal(-1.0, 1.0, 50_000)
+    labels_B, old_B = drawn(logits_B), np.arange(len(logits_B)) % 2 == 0
+    turned = Outcomes(labels_B ^ old_B, np.ones(len(logits_B)), np.where(old_B, 0.0, 1.0))
+    alone = Outcomes.final(labels_B[~old_B])
+    np.testing.assert_allclose(
+        fit_affine(logits_B, turned, bias=True), fit_affine(logits_B[~old_B], alone, bias=True), atol=1e-6
+    )
+
+
+def test_derivatives_are_those_of_the_loss():
+    score_B, share_B = np.array([-2.0, 0.3, 1.0, -1.0]), np.array([1.0, 0.4, 0.7, 0.2])
+    outcomes = Outcomes(np.array([True, False, True, False]), share_B, np.array([1.0, 2.0, 0.5, 1.0]))
+    slope_B, information_B = outcomes.derivatives(score_B)
+    step = 1e-5
+    for row in range(4):
+        moved = step * (np.arange(4) == row)
+        numeric = (outcomes.loss(score_B + moved) - outcomes.loss(score_B - moved)) / (2 * step)
+        assert -slope_B[row] == pytest.approx(numeric, abs=1e-6)
+    assert (information_B > 0).all()

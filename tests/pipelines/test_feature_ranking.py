@@ -110,7 +110,10 @@ def test_the_comparison_has_the_agreed_names(project, tmp_path, monkeypatch):
         unsplit=str(tmp_path / "one.toml"),
         split=str(tmp_path / "four.toml"),
         gates=0.0,
+        test_exposures=100_000,
         bootstrap=30,
+        overrides={"training": {"patience": 1}},
+        settings=("training.patience=1",),
     )
     metrics, path = measure_screening(project, options)
     wanted = {"unsplit.auc", "unsplit.flops", "split4_screened.auc", "split4_screened.flops", "difference_low"}
@@ -119,4 +122,5 @@ def test_the_comparison_has_the_agreed_names(project, tmp_path, monkeypatch):
     assert metrics["difference_low"].value == metrics["difference"].low
     result = json.loads(path.read_text(encoding="utf-8"))
     assert result["name"] == "feature_screening"
+    assert result["command"].endswith("--users-share 1 --test-exposures 100000 --set 'training.patience=1'")
     assert wanted <= set(result["metrics"])

@@ -89,9 +89,11 @@ def serve(loader):
     """`async with serve() as client`: the application, started and stopped, with its service at `client.service`."""
 
     @contextlib.asynccontextmanager
-    async def start(*, token=None, wait=True, states=None, clock_ms=lambda: 1_000_000, **settings):
+    async def start(*, token=None, wait=True, states=None, promises=None, clock_ms=lambda: 1_000_000, **settings):
         values = {"deadline_ms": 50.0, "max_k": 200, "model": "ranker@production", **settings}
-        service = Service(ServiceSettings(**values), loader, states or UserStates(), clock_ms=clock_ms)
+        service = Service(
+            ServiceSettings(**values), loader, states or UserStates(), promises=promises, clock_ms=clock_ms
+        )
         app = create_app(service, Authoriser(token))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         json_body = {"content-type": "application/json"}

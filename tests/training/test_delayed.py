@@ -6,7 +6,7 @@ import torch
 
 from plait.errors import ConfigError
 from plait.training.config import TrainingConfig
-from plait.training.delayed import KnownShares, delayed_losses, known_shares
+from plait.training.delayed import KnownShares, delayed_losses, importance_losses, known_shares
 from plait.training.objective import objective_losses
 from plait.training.ranking import objective_weights
 
@@ -81,6 +81,36 @@ def test_naive_is_low_and_corrected_is_right():
     assert naive == pytest.approx(known_BT.mean(), abs=1e-4)
     assert naive < 0.15
     assert fitted_rate(KnownShares.of(as_of, after_BT, time_B), time_B, known_BT) == pytest.approx(0.2, abs=0.004)
+
+
+def test_importance_weights_find_the_same_rate():
+    """A loss whose weights follow the model has no value to search by, only a gradient that vanishes at the truth."""
+    time_B, after_BT, as_of = world()
+    known_BT = after_BT <= as_of - time_B[:, None]
+    shares = KnownShares.of(as_of, after_BT, time_B)
+    share_BT, labels_BT = shares.at(torch.from_numpy(time_B)), torch.from_numpy(known_BT).float()
+    logit = torch.zeros(1, requires_grad=True)
+    for _ in range(60):
+        loss = importance_losses(logit.expand(len(labels_BT), 1), labels_BT, share_BT).mean_T.sum()
+        (slope,) = torch.autograd.grad(loss, logit)
+        logit = (logit - 4.0 * slope).detach().requires_grad_()
+    assert torch.sigmoid(logit.detach()).item() == pytest.approx(0.2, abs=0.006)
+
+
+def test_importance_weights_by_hand():
+    """p = 1/2, F = 1/2: a positive counts 2, a negative (1 - p) / (1 - p F) = 2/3; where F is 0 nothing counts."""
+    logits_BT = torch.zeros(3, 1, requires_grad=True)
+    share_BT = torch.tensor([[0.5], [0.5], [0.0]])
+    importance_losses(logits_BT, torch.tensor([[1.0], [0.0], [0.0]]), share_BT).mean_T.sum().backward()
+    np.testing.assert_allclose(logits_BT.grad[:, 0].numpy(), [-0.5 * 2 / 2, 0.5 * 2 / 3 / 2, 0.0], atol=1e-6)
+
+
+def test_final_labels_have_no_weights():
+    rng = torch.Generator().manual_seed(1)
+    logits_BT, labels_BT = torch.randn(50, 2, generator=rng), (torch.rand(50, 2, generator=rng) < 0.3).float()
+    found = importance_losses(logits_BT, labels_BT, torch.ones(50, 2))
+    expected = objective_losses(logits_BT, labels_BT, torch.ones(50, 2, dtype=torch.bool))
+    torch.testing.assert_close(found.mean_T, expected.mean_T)
 
 
 def test_shares_of_none_and_all_are_waiting():
