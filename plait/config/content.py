@@ -58,6 +58,9 @@ class LabelSettings(Settings):
     """Of texts and labels; its keys are those of `EncoderSettings`."""
     threshold: float = Field(0.5, ge=0, le=1)
     """Levels that are less sure are unknown, and the creative waits for a person's review."""
+    shown_examples: int = Field(0, ge=0, le=32)
+    """Decisions of reviews that a language model is shown before each creative, at most, spread over their labels.
+    Where these change, it is asked about every creative anew."""
     examples: str = ""
     """A table of labels that people gave, beside those of reviews: CSV or Parquet with `creative_id`, `l1`, `l2`,
     `l3`, relative to the workspace."""

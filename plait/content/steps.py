@@ -21,7 +21,7 @@ from plait.content.media.opened import OpenedMedia
 from plait.content.text.copy_type import copy_type
 from plait.content.text.keywords import key_words
 from plait.content.vision.faces import face_model, face_score
-from plait.content.vision.reading import join_lines, read_lines, reader_model
+from plait.content.vision.reading import Line, join_lines, lines_of_frames, read_lines, reader_model
 from plait.content.vision.things import MODEL, class_objects, look_at, tag_names
 from plait.content.workflow import Answer, BatchStep, FileStep, Step, one_by_one
 from plait.errors import ContentError
@@ -56,14 +56,14 @@ def _steps_on_files(seen: dict[str, Any]) -> tuple[FileStep, ...]:
         ),
         FileStep(
             name="reading",
-            version=2,
+            version=3,
             inputs=("media", "probe"),
             outputs=("text_color",),
             model=reader_model(),
             settings=seen,
             look=reading,
         ),
-        FileStep(name="pixels", version=1, inputs=on_picture, outputs=fields, settings=seen, look=pixels),
+        FileStep(name="pixels", version=2, inputs=on_picture, outputs=fields, settings=seen, look=pixels),
         FileStep(
             name="faces",
             version=1,
@@ -90,7 +90,7 @@ def _steps_on_texts(most_bytes: int) -> tuple[BatchStep, ...]:
     return (
         BatchStep(
             name="text",
-            version=1,
+            version=2,
             inputs=("media?", "reading?", "copy?"),
             outputs=("text", "text_length"),
             settings={"bytes": most_bytes},
@@ -192,11 +192,10 @@ def text(inputs: Mapping[str, Any], most_bytes: int) -> Answer:
     elif inputs["reading"] is None:
         return {"fields": {}, "confidence": {}}
     else:
-        lines = {
-            line["text"]: line["sure"] for frame in reversed(inputs["reading"]["frames"]) for line in reversed(frame)
-        }
-        written = join_lines(list(reversed(lines)))
-        sure = float(np.prod(list(lines.values()))) if lines else 0.95
+        frames = [[Line(**line) for line in frame] for frame in inputs["reading"]["frames"]]
+        lines = lines_of_frames(frames)
+        written = join_lines([line.text for line in lines])
+        sure = float(np.prod([line.sure for line in lines])) if lines else 0.95
     size = len(written.encode())
     if size > most_bytes:
         raise ContentError(f"a text of {size / 1000:,.0f} kB, at most {most_bytes / 1000:g} kB (content.max_text_kb)")

@@ -15,7 +15,7 @@ from plait.content.labelling.classifier import ClassifierSettings
 from plait.content.labelling.evidence import label_text
 from plait.content.labelling.label_model import LabelModel
 from plait.content.labelling.linear import Floats
-from plait.content.labelling.model_strategies import ByLevel, ByLikelihood, OneShot, Retrieved
+from plait.content.labelling.model_strategies import ByLevel, ByLikelihood, OneShot, Retrieved, spread_examples
 from plait.content.labelling.review_queue import ReviewQueue
 from plait.content.labelling.strategy import Strategy
 from plait.content.prompts import load_prompt
@@ -111,6 +111,8 @@ class CreativeLabels:
         if chosen != "light":
             prompt = load_prompt("label", self.settings.language)
             name = f"{self._models.language_model_name} {chosen} label.v{prompt.version} {self.inputs['leaves']}"
+            if self._shown:
+                name += f" shown {fingerprint({'shown': self._shown})}"
             steps.append(model_step(lambda: self._strategy, name, threshold, rest=chosen == "rest"))
         return tuple(steps)
 
@@ -135,6 +137,12 @@ class CreativeLabels:
         return LabelModel.load(folder, self.taxonomy), self._tags
 
     @cached_property
+    def _shown(self) -> tuple[tuple[str, Path3], ...]:
+        """Decisions of reviews that the language model is shown."""
+        said = [(creative.text, path) for creative, path in self.queue.examples()]
+        return spread_examples(said, self.settings.shown_examples)
+
+    @cached_property
     def _tags(self) -> dict[str, Floats]:
         from plait.content.vision.things import tag_names  # noqa: PLC0415 (the `content` extra)
 
@@ -149,7 +157,7 @@ class CreativeLabels:
     @cached_property
     def _strategy(self) -> Strategy:
         chosen, model, prompt = self.settings, self._models.language_model, load_prompt("label", self.settings.language)
-        shared = (model, prompt, self.taxonomy, chosen.threshold, self._models.concurrency)
+        shared = (model, prompt, self.taxonomy, chosen.threshold, self._models.concurrency, self._shown)
         if chosen.strategy in _MODEL_STRATEGIES:
             return _MODEL_STRATEGIES[chosen.strategy](*shared)
         return Retrieved(*shared, encoder=self.encoder)

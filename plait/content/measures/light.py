@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.content.measures.regions import Pixels, Regions
+from plait.content.measures.regions import Mask, Pixels, Regions
 from plait.content.opencv import opencv
 from plait.schema import Brightness, Color, Tone
 
@@ -11,12 +11,20 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Weights of R, G and B (ITU-R BT.709)."""
 DARK_BELOW, BRIGHT_FROM = 0.46, 0.72
 """Light levels between which a picture is of medium brightness."""
-COOL_BELOW, WARM_FROM = -0.1, 0.17
+COOL_BELOW, WARM_FROM = -0.05, 0.2
 """Log ratios of red to blue in the light between which it is neutral: daylight and indoor pictures lean to red."""
 WARM_COLORS = frozenset({Color.RED, Color.ORANGE, Color.YELLOW, Color.PINK, Color.BROWN})
 COOL_COLORS = frozenset({Color.GREEN, Color.BLUE, Color.PURPLE})
 LEAST_PIXELS = 300
-"""Fewer pixels say nothing about their light."""
+"""Fewer pixels say nothing about a picture's highlights."""
+LEAST_LIT = 50
+"""Fewer pixels say nothing about the colour of their light."""
+_CLIPPED = 250
+"""A channel from here on (0 to 255) may have been cut off, and with it the colour."""
+_RIM = 0.05
+"""Share of a picture's shorter side along its rim where the ground shines through a blur."""
+_EDGE_BLUR = 2.0
+"""Standard deviation in pixels: files keep colours at half the resolution, so that finer edges have lost theirs."""
 
 
 def light_level(pixels: Pixels, regions: Regions) -> float:
@@ -37,21 +45,22 @@ def brightness_of(level: float) -> tuple[Brightness, float]:
 def warmth(pixels: Pixels, regions: Regions) -> float | None:
     """ln(R / B) of the light that fell on the picture; None where there is no picture to judge by.
 
-    The mean of three estimates of the illuminant: grey world (the mean colour; Buchsbaum, 1980), grey edge (the mean
-    colour difference at edges; van de Weijer et al., 2007) and white patch (the mean of the lightest twentieth; Land,
-    1977).
+    The mean of two estimates of the illuminant: white patch (the mean of the lightest twentieth; Land, 1977) and grey
+    edge (the mean colour difference at edges; van de Weijer et al., 2007). The mean colour itself (grey world) is left
+    out: it is that of the things shown.
     """
     cv2 = opencv()
-    inside = cv2.erode(regions.picture.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.bool_)
-    if inside.sum() < LEAST_PIXELS:
+    inside = _photographed(regions)
+    clear = inside & (pixels.max(axis=2) < _CLIPPED)
+    inside = clear if clear.sum() >= LEAST_LIT else inside
+    if inside.sum() < LEAST_LIT:
         return None
     colors = pixels[inside].astype(np.float64)
-    smooth = cv2.GaussianBlur(pixels, (0, 0), 1.0).astype(np.float64)
-    edges = np.abs(cv2.Sobel(smooth, cv2.CV_64F, 1, 0)) + np.abs(cv2.Sobel(smooth, cv2.CV_64F, 0, 1))
+    smooth = cv2.GaussianBlur(pixels, (0, 0), _EDGE_BLUR).astype(np.float64)
+    edges = np.hypot(cv2.Sobel(smooth, cv2.CV_64F, 1, 0), cv2.Sobel(smooth, cv2.CV_64F, 0, 1))
     luminance = colors @ LUMINANCE
     lightest = colors[luminance >= np.percentile(luminance, 95)]
-    estimates = (colors.mean(axis=0), edges[inside].mean(axis=0), lightest.mean(axis=0))
-    return float(np.mean([_red_to_blue(light) for light in estimates]))
+    return float(np.mean([_red_to_blue(light) for light in (lightest.mean(axis=0), edges[inside].mean(axis=0))]))
 
 
 def tone_of(color: Color, light: float | None) -> tuple[Tone, float]:
@@ -64,6 +73,16 @@ def tone_of(color: Color, light: float | None) -> tuple[Tone, float]:
         return Tone.NEUTRAL, 0.4
     name = Tone.COOL if light < COOL_BELOW else Tone.NEUTRAL if light < WARM_FROM else Tone.WARM
     return name, _sure(min(abs(light - COOL_BELOW), abs(light - WARM_FROM)), 0.15)
+
+
+def _photographed(regions: Regions) -> Mask:
+    """What differs from the ground and is no letter within the rim of the picture."""
+    rows, columns = np.flatnonzero(regions.picture.any(axis=1)), np.flatnonzero(regions.picture.any(axis=0))
+    inside = np.zeros_like(regions.picture)
+    if len(rows):
+        rim = max(2, round(_RIM * min(np.ptp(rows), np.ptp(columns))))
+        inside[rows[0] + rim : rows[-1] + 1 - rim, columns[0] + rim : columns[-1] + 1 - rim] = True
+    return inside & ~regions.ground & ~regions.letters
 
 
 def _red_to_blue(color: NDArray[np.float64]) -> float:

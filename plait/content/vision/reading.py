@@ -8,7 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from plait.content.measures.regions import Pixels
+from plait.content.opencv import opencv
 from plait.errors import ConfigError
+from plait.evaluation.text_distance import edit_distance
 
 LONGEST_SIDE = 960
 """Pictures are read at their own size, up to this many pixels of the longer side."""
@@ -16,6 +18,13 @@ LEAST_SURE = 0.6
 """Lines that the model is less sure of are taken for texture."""
 BOX_MARGIN = 2.2
 """How far boxes reach beyond the strokes found (DB's unclip ratio): at the model's own 1.6 last letters are cut off."""
+DOUBTFUL = 0.9
+"""Where a line is less sure, the picture is read again at twice its size."""
+_ENLARGED = 2
+_CLEARLY = 0.05
+"""By how much a second reading must be surer than the first to stand in its place."""
+_LIKE_A_LINE = 0.75
+"""Readings of one place on two frames that share more of their characters are of one line."""
 _WIDE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\u3000-\u30ff\uac00-\ud7af]")
 
 
@@ -38,16 +47,28 @@ def reader_model() -> str:
 
 
 def read_lines(pixels: Pixels) -> list[Line]:
-    """The lines of text on a picture [height, width, 3], in reading order."""
-    found = _reader()(pixels[:, :, ::-1])
-    if not found.txts:
-        return []
-    lines = [
-        Line(text.strip(), float(sure), tuple((float(x), float(y)) for x, y in box))
-        for text, sure, box in zip(found.txts, found.scores, found.boxes, strict=True)
-    ]
-    rows = _rows([line for line in lines if line.text and line.sure >= LEAST_SURE])
+    """The lines of text on a picture [height, width, 3], in reading order.
+
+    Small letters and texture make a reader unsure: then a second look, at twice the size, decides about the doubtful
+    places where it is clearly surer. A letter alone that it does not see was none.
+    """
+    lines = _seen(pixels, 1)
+    if any(line.sure < DOUBTFUL for line in lines):
+        lines = _decided(lines, _seen(pixels, _ENLARGED))
+    rows = _rows([line for line in lines if line.sure >= LEAST_SURE])
     return [line for row in rows if not _is_a_thing(row) for line in row]
+
+
+def lines_of_frames(frames: Sequence[Sequence[Line]]) -> list[Line]:
+    """Each line once, in the order of the frames; of one that is read differently over frames, the surest reading."""
+    kept: list[Line] = []
+    for line in (line for frame in frames for line in frame):
+        place = next((place for place, one in enumerate(kept) if _same_line(line, one)), None)
+        if place is None:
+            kept.append(line)
+        elif line.sure > kept[place].sure:
+            kept[place] = line
+    return kept
 
 
 def join_lines(texts: Sequence[str]) -> str:
@@ -62,6 +83,50 @@ def join_lines(texts: Sequence[str]) -> str:
 def _is_a_thing(row: Sequence[Line]) -> bool:
     """A letter or digit alone in its row is most often a round or straight thing."""
     return len(row) == 1 and len(row[0].text) == 1 and not _WIDE.match(row[0].text)
+
+
+def _seen(pixels: Pixels, times: int) -> list[Line]:
+    """What the model finds at so many times the picture's size; boxes are in the picture's own pixels."""
+    if times > 1:
+        pixels = opencv().resize(pixels, None, fx=times, fy=times, interpolation=opencv().INTER_CUBIC)
+    found = _reader()(pixels[:, :, ::-1])
+    if not found.txts:
+        return []
+    lines = [
+        Line(text.strip(), float(sure), tuple((float(x) / times, float(y) / times) for x, y in box))
+        for text, sure, box in zip(found.txts, found.scores, found.boxes, strict=True)
+    ]
+    return [line for line in lines if line.text]
+
+
+def _decided(first: Sequence[Line], second: Sequence[Line]) -> list[Line]:
+    """The first reading, its doubtful lines settled by the second, which also adds what is sure and new."""
+    chosen = [line for line in second if line.sure >= DOUBTFUL and not any(_touch(line, one) for one in first)]
+    for line in first:
+        rivals = [one for one in second if _touch(line, one)]
+        if line.sure >= DOUBTFUL or (not rivals and len(line.text) > 1):
+            chosen.append(line)
+        elif rivals:
+            surer = min(one.sure for one in rivals) > line.sure + _CLEARLY
+            chosen += [one for one in rivals if one not in chosen] if surer else [line]
+    return chosen
+
+
+def _touch(one: Line, other: Line) -> bool:
+    """The middle of one lies within the other."""
+    return _covers(one, other) or _covers(other, one)
+
+
+def _covers(line: Line, other: Line) -> bool:
+    across, down = [x for x, _ in line.box], [y for _, y in line.box]
+    middle = sum(x for x, _ in other.box) / len(other.box)
+    return min(across) <= middle <= max(across) and min(down) <= _middle(other) <= max(down)
+
+
+def _same_line(one: Line, other: Line) -> bool:
+    longer = max(len(one.text), len(other.text))
+    alike = 1 - edit_distance(one.text, other.text) / longer
+    return alike == 1 or (alike > _LIKE_A_LINE and _touch(one, other))
 
 
 def _rows(lines: list[Line]) -> list[list[Line]]:

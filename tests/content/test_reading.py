@@ -1,0 +1,88 @@
+"""Which of two readings of a picture counts, and lines that stay over frames; the reader itself is replaced."""
+
+import numpy as np
+import pytest
+
+from plait.content.vision import reading
+from plait.content.vision.reading import Line, lines_of_frames, read_lines
+
+PICTURE = np.zeros((100, 300, 3), np.uint8)
+
+
+def line(text: str, sure: float, top: float = 0, left: float = 0, width: float = 100) -> Line:
+    right, bottom = left + width, top + 20
+    return Line(text, sure, ((left, top), (right, top), (right, bottom), (left, bottom)))
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Sets what is seen at once and at twice the size; returns how often it was looked."""
+    calls = []
+
+    def see(first: list[Line], second: list[Line]) -> list[int]:
+        monkeypatch.setattr(
+            reading, "_seen", lambda pixels, times: calls.append(times) or (first if times == 1 else second)
+        )
+        return calls
+
+    return see
+
+
+def texts() -> list[str]:
+    return [one.text for one in read_lines(PICTURE)]
+
+
+def test_a_sure_reading_is_not_repeated(looks):
+    calls = looks([line("more fun", 0.97)], [line("mare fun", 1.0)])
+    assert texts() == ["more fun"]
+    assert calls == [1]
+
+
+def test_a_doubtful_line_gives_way_to_surer_ones_in_its_place(looks):
+    looks([line("首单", 1.0), line("D", 0.62, top=30)], [line("首单", 1.0), line("一元购", 0.99, top=30)])
+    assert texts() == ["首单", "一元购"]
+
+
+def test_a_doubtful_line_stays_where_the_second_look_is_no_surer(looks):
+    looks([line("立减", 0.80)], [line("立減", 0.81)])
+    assert texts() == ["立减"]
+
+
+def test_a_letter_alone_must_be_seen_twice(looks):
+    looks([line("升级", 1.0), line("一", 0.7, top=40)], [line("升级", 1.0)])
+    assert texts() == ["升级"]
+    looks([line("升级", 1.0), line("减", 0.64, top=40)], [line("升级", 1.0), line("减", 0.56, top=40)])
+    assert texts() == ["升级", "减"]
+
+
+def test_a_longer_doubtful_line_stays_though_the_second_look_misses_it(looks):
+    looks([line("tap to play", 0.8)], [])
+    assert texts() == ["tap to play"]
+
+
+def test_what_the_second_look_adds_must_be_sure(looks):
+    looks([line("ab", 0.8)], [line("ab", 0.8), line("new", 0.95, top=50), line("dim", 0.7, top=75)])
+    assert texts() == ["ab", "new"]
+
+
+def test_the_surest_reading_of_a_line_that_stays_over_frames():
+    frames = [
+        [line("限时五折抢购", 0.8)],
+        [line("限时五拆抢购", 0.7), line("马上下载", 0.9, top=40)],
+        [line("限时五折抢购", 0.9)],
+    ]
+    assert [(one.text, one.sure) for one in lines_of_frames(frames)] == [("限时五折抢购", 0.9), ("马上下载", 0.9)]
+
+
+def test_other_words_in_the_same_place_are_another_line():
+    assert len(lines_of_frames([[line("first word", 0.9)], [line("last words", 0.9)]])) == 2
+
+
+def test_boxes_of_the_enlarged_picture_are_those_of_the_picture(monkeypatch):
+    pytest.importorskip("cv2")
+    found = type("Found", (), {"txts": ["a b"], "scores": [0.9], "boxes": [[(0, 0), (40, 0), (40, 20), (0, 20)]]})
+    shapes = []
+    monkeypatch.setattr(reading, "_reader", lambda: lambda pixels: shapes.append(pixels.shape) or found)
+    (seen,) = reading._seen(PICTURE, 2)
+    assert shapes == [(200, 600, 3)]
+    assert seen.box[2] == (20.0, 10.0)
