@@ -1,4 +1,4 @@
-"""What each choice of CTRL's alignment is worth: one setting changed at a time, the same backbone behind all of them."""
+"""What each choice of CTRL's alignment is worth: one setting changed at a time, on one backbone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
