@@ -124,7 +124,8 @@ def write_sweep(sweep: Sweep, name: str, command: str, *, folder: Path = RESULTS
     notes = (
         f"Recipe {sweep.recipe} with the user embedding of the encoder {sweep.encoder} in d dimensions "
         f"({sweep.reduction}), a snapshot every {sweep.every_days:g} days, and without. gain: paired difference "
-        f"to without. Intervals: 95 %, over resampled users and seeds. Highest: {f'd = {sweep.best.width}' if sweep.best.width else 'without'}."
+        f"to without. Intervals: 95 %, over resampled users and seeds. "
+        f"Highest: {f'd = {sweep.best.width}' if sweep.best.width else 'without'}."
     )
     return write_result(
         name,
