@@ -26,7 +26,8 @@ class EncoderSettings(Settings):
     """`causal` and `gguf`: `mean` over the tokens' last hidden states, the `last` one, or the last one of the prompt
     that asks for the essence of the text in one `word`."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`minilm`: of the matrix products; `auto` is bfloat16 where the processor has instructions for it."""
+    """`minilm`: of the matrix products, `causal`: of all; `auto` is bfloat16 where the processor has instructions for
+    it."""
     url: str = "http://127.0.0.1:8000/v1"
     """`endpoint`: where it is, up to and with `/v1`."""
     token_env: str = "PLAIT_ENCODER_TOKEN"  # noqa: S105 (a name, not a secret)

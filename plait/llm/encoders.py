@@ -37,7 +37,7 @@ def open_encoder(settings: EncoderSettings, root: Path = Path()) -> TextEncoder:
 
     model = str(path) if (path := _path(settings.model, root)).is_dir() else settings.model
     if settings.kind == "causal":
-        return CausalEncoder(model, settings.pooling, settings.max_tokens)
+        return CausalEncoder(model, settings.pooling, settings.max_tokens, precision=settings.precision)
     return SentenceTransformerEncoder(model, settings.max_tokens)
 
 

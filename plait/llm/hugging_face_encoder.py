@@ -13,6 +13,7 @@ from plait.config.embedding import Pooling
 from plait.data.artifacts import fingerprint_files
 from plait.errors import ConfigError
 from plait.llm.one_word import prompted
+from plait.llm.precision import Precision, as_dtype, resolved
 
 _BATCH = 32
 
@@ -52,26 +53,28 @@ class CausalEncoder:
         model: id or path; weights are safetensors.
         pooling: how one vector comes of the tokens' states.
         max_tokens: tokens of a text behind these are not read; the prompt around it always is.
+        precision: of weights and states.
 
     Raises:
         ConfigError: the library is not installed, or the model cannot be loaded.
     """
 
-    def __init__(self, model: str, pooling: Pooling, max_tokens: int) -> None:
+    def __init__(self, model: str, pooling: Pooling, max_tokens: int, *, precision: Precision = "auto") -> None:
         try:
             from transformers import AutoModel, AutoTokenizer  # noqa: PLC0415 (an extra, and slow)
         except ImportError as error:
             raise _needs_extra(model, error) from error
+        precision = resolved(precision)
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(model)
-            self._model = AutoModel.from_pretrained(model, use_safetensors=True).eval()
+            self._model = AutoModel.from_pretrained(model, use_safetensors=True, dtype=as_dtype(precision)).eval()
         except (OSError, ValueError) as error:
             raise _cannot_load(model, error) from error
         self._pooling = pooling
         self.name = _plain(model)
         self.width = int(self._model.config.hidden_size)
         self.max_tokens = max_tokens
-        self.version = f"{_weights_of(model, self._model.config)}-{pooling}-{max_tokens}"
+        self.version = f"{_weights_of(model, self._model.config)}-{precision}-{pooling}-{max_tokens}"
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,8 +19,7 @@ from torch import Tensor
 
 from plait.data.artifacts import fingerprint_files
 from plait.errors import ConfigError
-
-Precision = Literal["auto", "float32", "bfloat16"]
+from plait.llm.precision import Precision, as_dtype, resolved
 
 _BATCH_TOKENS = 768
 """Tokens of one batch, padding included."""
@@ -87,9 +86,8 @@ class SentenceBert:
         except ImportError as error:
             raise ConfigError(f"encoder {name}: needs `pip install plait[embedding]` ({error})") from error
         sizes = _sizes(folder)
-        if precision == "auto":
-            precision = "bfloat16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"
-        self._dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        precision = resolved(precision)
+        self._dtype = as_dtype(precision)
         self._heads: int = sizes["num_attention_heads"]
         self.name = name
         self.width: int = sizes["hidden_size"]

@@ -40,6 +40,8 @@ class Sweep:
     encoder: str
     recipe: str
     reduction: str
+    every_days: float
+    """Between two snapshots of users."""
     seeds: tuple[int, ...]
     points: tuple[SweepPoint, ...]
 
@@ -83,6 +85,7 @@ def sweep_widths(
         encoder=encoder,
         recipe=recipe,
         reduction=workspace.embedding.reduction,
+        every_days=workspace.embedding.every / 86_400_000,
         seeds=tuple(seeds),
         points=tuple(points),
     )
@@ -120,8 +123,9 @@ def write_sweep(sweep: Sweep, name: str, command: str, *, folder: Path = RESULTS
     made_up = " (simulated)" if sweep.simulated else ""
     notes = (
         f"Recipe {sweep.recipe} with the user embedding of the encoder {sweep.encoder} in d dimensions "
-        f"({sweep.reduction}), and without. gain: paired difference to without. Intervals: 95 %, over resampled users "
-        f"and seeds. Highest: {f'd = {sweep.best.width}' if sweep.best.width else 'without'}."
+        f"({sweep.reduction}), a snapshot every {sweep.every_days:g} days, and without. gain: paired difference "
+        f"to without. Intervals: 95 %, over resampled users and seeds. "
+        f"Highest: {f'd = {sweep.best.width}' if sweep.best.width else 'without'}."
     )
     return write_result(
         name,

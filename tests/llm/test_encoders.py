@@ -51,7 +51,8 @@ def states(folder, text):
 
 @pytest.mark.parametrize("pooling", ["mean", "last", "word"])
 def test_causal_states(causal_folder, pooling):
-    encoder = open_encoder(EncoderSettings(kind="causal", model=str(causal_folder), pooling=pooling))
+    settings = EncoderSettings(kind="causal", model=str(causal_folder), pooling=pooling, precision="float32")
+    encoder = open_encoder(settings)
     texts = ["chess", "bank run candy", 'the "chess" bank']
     vectors_ND = encode_texts(encoder, texts)
     assert encoder.width == 8
@@ -61,6 +62,9 @@ def test_causal_states(causal_folder, pooling):
         expected_LD = states(causal_folder, read if pooling == "word" else text)
         expected_D = expected_LD.mean(axis=0) if pooling == "mean" else expected_LD[-1]
         np.testing.assert_allclose(vector_D, expected_D, atol=1e-5)
+    rounded = open_encoder(settings.model_copy(update={"precision": "bfloat16"}))
+    assert rounded.version != encoder.version, "vectors of one precision are no answer for another"
+    np.testing.assert_allclose(encode_texts(rounded, texts), vectors_ND, atol=0.05)
 
 
 def test_causal_limit(causal_folder):

@@ -18,6 +18,7 @@ from plait.models.batch import Batch
 from plait.models.loading import load_model, load_spec
 from plait.pipelines.alignment_map import alignment_map
 from plait.pipelines.bench_ctrl import CtrlOptions, measure_ctrl
+from plait.pipelines.bench_ctrl_ablation import AblationOptions, measure_ablation
 from plait.pipelines.bench_encoders import EncoderOptions, measure_encoders
 from plait.pipelines.bench_text_methods import METHODS, MethodOptions, measure_methods
 from plait.pipelines.embed import build_embeddings, user_vectors
@@ -157,6 +158,21 @@ def test_the_table_of_ctrl(embedded):
     half = replace(options, settings=("training.share=0.5",))
     assert measure_ctrl(embedded, half)[0]["autoint.auc"] != metrics["autoint.auc"]
     assert measure_ctrl(embedded, options)[0] == metrics, "runs of other settings have other names"
+
+
+def test_the_ablation_of_ctrl(embedded):
+    """Every variant starts from an alignment of its own; what is laid over all alignments is not laid over rankers."""
+    variants = ("as_shipped", "m_4", "to_text_only")
+    options = AblationOptions(variants=variants, bootstrap=40, align=("training.batch_size=128",), write=False)
+    metrics, path = measure_ablation(embedded, options)
+    assert path is None
+    assert {name.split(".")[0] for name in metrics} == {"dcnv2", *variants}
+    assert len({metrics[f"{variant}.alignment"].value for variant in variants}) == len(variants)
+    assert all(0 < metrics[f"{variant}.alignment"].value <= 1 for variant in variants)
+    gain = metrics["m_4.auc"].value - metrics["dcnv2.auc"].value
+    assert metrics["m_4.gain"].value == pytest.approx(gain)
+    known = measure_ctrl(embedded, CtrlOptions(("dcnv2",), (1,), bootstrap=40, requests=0, write=False))[0]
+    assert metrics["dcnv2.auc"] == known["dcnv2.auc"]
 
 
 def test_the_table_of_text_methods(embedded):
