@@ -123,29 +123,6 @@ def test_the_rest_goes_to_the_language_model_and_nothing_is_paid_twice(desks, tm
     assert len(desk.asked) == before
 
 
-def test_the_language_model_is_shown_what_reviews_decided(desks, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(creative_labels, "open_encoder", lambda *_: LetterEncoder())
-    monkeypatch.setattr(creative_labels, "load_prompt", _plain_prompt)
-    desk = desks(lambda body: letter(body, "应用"))
-    content = (
-        '[content.label]\ntaxonomy = "labels.csv"\nstrategy = "rest"\nthreshold = 0.6\nshown_examples = 4\n'
-        f'[content.llm]\nurl = "{desk.url}"\nmodel = "m"\n'
-    )
-    project = market(tmp_path / "m", [*subject_texts(8), "甲乙丙丁", "戊己庚辛"], content=content)
-    understand_creatives(project)
-    before = len(desk.asked)
-    assert all(len(body["messages"]) == 2 for body in desk.asked)
-    queue = creative_labels.review_queue(project)
-    waiting = [row.creative_id for row in queue.waiting() if row.text.startswith("甲乙丙丁")]
-    queue.decide(waiting[0], ("应用", "理财"))
-    from plait.pipelines.project import open_project
-
-    understand_creatives(open_project(project.root))
-    fresh = [body["messages"] for body in desk.asked[before:] if "戊己庚辛" in body["messages"][-1]["content"]]
-    assert fresh
-    assert all(one["content"] == "<creative>甲乙丙丁 x</creative>" for one in (turns[1] for turns in fresh))
-
-
 def _plain_prompt(name: str, language: str):
     """A prompt whose options include what the desk answers."""
     from plait.content.prompts import Prompt
