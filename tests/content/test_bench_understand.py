@@ -20,7 +20,7 @@ from PIL import Image
 
 from plait.content.steps import creative_steps
 from plait.content.taxonomy import Label, make_taxonomy
-from plait.content.workflow import BatchStep, Workflow
+from plait.content.workflow import Workflow
 from plait.errors import DataError
 from plait.llm.generate import ChatModel
 from plait.pipelines.bench_understand_colors import measure_colors
@@ -79,7 +79,7 @@ def test_copies_have_own_ids_and_texts_over_the_same_files(tmp_path: Path):
     assert _copied(project, tmp_path / "asked", 2, of=2, model=tmp_path / "m.gguf").workspace.content.asked_fields
 
 
-def test_the_naive_version_asks_once_per_field_and_keeps_nothing():
+def test_the_naive_version_asks_once_per_field_and_keeps_nothing(tmp_path: Path):
     bodies = []
 
     def ask(body):
@@ -90,11 +90,11 @@ def test_the_naive_version_asks_once_per_field_and_keeps_nothing():
         message = {"message": {"content": json.dumps(said)}}
         return {"choices": [message], "usage": {"prompt_tokens": 5, "completion_tokens": 1}}
 
-    texts = Workflow(tuple(step for step in creative_steps(1, 1_000) if isinstance(step, BatchStep)))
+    png(tmp_path / "a.png", np.full((64, 64, 3), 200, np.uint8))
     labels = make_taxonomy("t", [Label(("games", "cards")), Label(("finance", "loans"))])
-    naive = _Naive(texts, ChatModel("m", _Unshared(ask)), labels)
+    naive = _Naive(Workflow(creative_steps(1, 1_000)), ChatModel("m", _Unshared(ask)), labels)
     for _ in range(2):
-        naive.understand({"text": "win gold"}, Path("nothing.png"))
+        naive.understand({"text": "win gold"}, tmp_path / "a.png")
     assert len(bodies) == 2 * (3 + labels.depth), "text type, key words, object type and each level, every time"
     assert all(body["cache_prompt"] is False for body in bodies)
     assert naive.tokens.total == 6 * len(bodies)
