@@ -19,7 +19,8 @@ from plait.simulation import named_size, simulate
 
 SIZE = named_size("tiny").model_copy(update={"users": 30})  # as `plait simulate --size tiny --users 30`
 CHILD = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may run tests in the background, Ctrl-C ignored
 kind, name, *sys.argv[1:] = sys.argv[1:]
 
 def stop(event, arguments):
