@@ -7,7 +7,7 @@ from pathlib import Path
 from plait.features.dataset import EncodedDataset
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import Project
-from plait.pipelines.recipe_table import COLD, costs, exposure_slices, gains, quality, table_row
+from plait.pipelines.recipe_table import COLD, costs, exposure_slices, gains, quality, row_name, table_row
 from plait.pipelines.results import Metric, write_result
 from plait.training.recipe import parse_overrides
 
@@ -46,9 +46,9 @@ def measure_ctrl(project: Project, options: CtrlOptions) -> tuple[dict[str, Metr
     }
     metrics: dict[str, Metric] = {}
     for recipe, row in rows.items():
-        metrics |= quality(_key(recipe), row) | costs(project, _key(recipe), row, options.requests)
+        metrics |= quality(row_name(recipe), row) | costs(project, row_name(recipe), row, options.requests)
         if (backbone := rows.get(ALIGNED.get(recipe, ""))) is not None:
-            metrics |= gains(_key(recipe), backbone, row)
+            metrics |= gains(row_name(recipe), backbone, row)
     if not options.write:
         return metrics, None
     return metrics, write_result(
@@ -59,10 +59,6 @@ def measure_ctrl(project: Project, options: CtrlOptions) -> tuple[dict[str, Metr
         metrics=metrics,
         notes=_NOTES.format(kind=project.workspace.split.kind, cold=COLD),
     )
-
-
-def _key(recipe: str) -> str:
-    return recipe.replace("-", "_")
 
 
 def _command(project: Project, options: CtrlOptions) -> str:

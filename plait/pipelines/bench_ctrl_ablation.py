@@ -11,7 +11,7 @@ from plait.config import merge
 from plait.config.workspace import ModelSettings
 from plait.pipelines.bench_ctrl import ALIGNED
 from plait.pipelines.project import Project
-from plait.pipelines.recipe_table import costs, gains, quality, table_row
+from plait.pipelines.recipe_table import costs, gains, quality, row_name, table_row
 from plait.pipelines.results import Metric, write_result
 from plait.pipelines.train import train_model
 from plait.training.recipe import parse_overrides
@@ -55,7 +55,7 @@ def measure_ablation(project: Project, options: AblationOptions) -> tuple[dict[s
     project = _with_variants(project, options)
     overrides = parse_overrides(list(options.settings))
     before = table_row(project, backbone, seeds=options.seeds, bootstrap=options.bootstrap, overrides=overrides)
-    metrics = quality(_key(backbone), before)
+    metrics = quality(row_name(backbone), before)
     for variant in options.variants:
         found = _alignment(project, options, variant)
         row = table_row(
@@ -111,10 +111,6 @@ def _model(options: AblationOptions, variant: str) -> str:
 
 def _start(options: AblationOptions, variant: str) -> str:
     return f"{options.recipe}-{variant}-align"
-
-
-def _key(recipe: str) -> str:
-    return recipe.replace("-", "_")
 
 
 def _command(project: Project, options: AblationOptions) -> str:

@@ -15,10 +15,7 @@ from plait.pipelines.feedback import known_after
 from plait.pipelines.project import Project
 from plait.schema import Split
 from plait.training import predict
-from plait.training.delayed import KnownShares
-
-_LEAST_SHARE = 0.05
-"""Labels of which less is in say next to nothing, and F is known worst there."""
+from plait.training.delayed import LEAST_SHARE, KnownShares
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class CalibrationLog:
         share_BT = None
         if evidence.young:
             share_BT = KnownShares.of(moment, after_BT, time_B).at(torch.from_numpy(time_B)).double().numpy()
-            edge_T, mask_BT = np.full_like(self.window_T, moment), share_BT >= _LEAST_SHARE
+            edge_T, mask_BT = np.full_like(self.window_T, moment), share_BT >= LEAST_SHARE
         else:
             edge_T = moment - self.window_T
             mask_BT = time_B[:, None] <= edge_T

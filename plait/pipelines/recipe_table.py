@@ -57,6 +57,11 @@ def exposure_slices(dataset: EncodedDataset) -> dict[str, NDArray[np.bool_]]:
     return slices
 
 
+def row_name(recipe: str) -> str:
+    """What a recipe's metrics begin with."""
+    return recipe.replace("-", "_")
+
+
 def table_row(
     project: Project,
     recipe: str,

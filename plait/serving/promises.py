@@ -27,8 +27,9 @@ _MOST = 100_000
 
 @dataclass(slots=True)
 class _Exposure:
-    """One that was promised something."""
+    """One that was promised something, or one that followed such a one and takes what is done after it."""
 
+    name: str
     key: tuple[str, str]
     """User and item."""
     time: int
@@ -124,14 +125,18 @@ class Promises:
             return found
 
     def _show(self, key: tuple[str, str], event: Behaviour) -> None:
-        before = self._promised.get(key)
-        if before is None or event.exposure_id is None or not 0 <= event.time - before[0] <= _SHOWN_WITHIN_MS:
+        if event.exposure_id is None or (name := str(event.exposure_id)) in self._shown:
             return
-        del self._promised[key]
-        name, shown = str(event.exposure_id), _Exposure(key, event.time, before[1], set(before[1]))
-        self._shown[name] = shown
+        promised_at, chances = self._promised.get(key, (event.time, {}))
+        if 0 <= event.time - promised_at <= _SHOWN_WITHIN_MS:
+            self._promised.pop(key, None)
+        else:
+            chances = {}
+        if not chances and key not in self._latest:
+            return
+        shown = self._shown[name] = _Exposure(name, key, event.time, chances, set(chances))
         self._latest.setdefault(key, []).append(shown)
-        for objective in shown.promised:
+        for objective in chances:
             heapq.heappush(self._due, (event.time + self._after[objective], name, objective))
         if len(self._shown) > _MOST:
             self._forget(next(iter(self._shown)))
@@ -161,7 +166,11 @@ class Promises:
                 del by_day[day]
 
     def _forget(self, name: str) -> None:
-        shown = self._shown.pop(name)
-        self._latest[shown.key].remove(shown)
-        if not self._latest[shown.key]:
-            del self._latest[shown.key]
+        """Drop an exposure, and with a user's last promised one of an item those that only stand beside it."""
+        key = self._shown.pop(name).key
+        rest = [one for one in self._latest.pop(key) if one.name != name]
+        if any(one.promised for one in rest):
+            self._latest[key] = rest
+            return
+        for one in rest:
+            del self._shown[one.name]

@@ -32,8 +32,8 @@ from plait.training.objective import ObjectiveLosses
 
 DelayedFeedback = Literal["waiting", "naive", "dfm", "es-dfm"]
 _KNOTS = 512
-_LEAST_SHARE = 0.05
-"""A positive stands for 20 at most."""
+LEAST_SHARE = 0.05
+"""Labels of which less is in say next to nothing, and F is known worst there; a positive stands for 20 at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,8 @@ def importance_losses(logits_BT: Tensor, known_BT: Tensor, share_BT: Tensor) -> 
         known_BT: 1 where the label stands at 1.
         share_BT: F; where it is below a twentieth a label enters nowhere.
     """
-    says_BT = (share_BT >= _LEAST_SHARE).to(logits_BT.dtype)
-    share_BT = share_BT.clamp(min=_LEAST_SHARE)
+    says_BT = (share_BT >= LEAST_SHARE).to(logits_BT.dtype)
+    share_BT = share_BT.clamp(min=LEAST_SHARE)
     chance_BT = torch.sigmoid(logits_BT.detach())
     real_BT = (1 - chance_BT) / (1 - chance_BT * share_BT).clamp(min=1e-6)
     positive_BT, negative_BT = functional.logsigmoid(logits_BT), functional.logsigmoid(-logits_BT)

@@ -74,6 +74,20 @@ def test_by_exposure_id_only_behaviours_that_name_it_count():
     assert (kept.promised, kept.observed) == (1.0, 1.0)
 
 
+@pytest.mark.parametrize(("clicked_at", "observed"), [(NOON + 2000, 1.0), (NOON + 6000, 0.0)])
+def test_a_later_exposure_that_was_promised_nothing_takes_what_comes_after_it(clicked_at, observed):
+    """Last touch, as in samples: the item was shown again, further down another answer."""
+    watch = promises((CLICK,), {"click": 0.4})
+    watch.arrived(7, shown(NOON + 1000))
+    watch.arrived(7, shown(NOON + 5000, exposure=2))
+    watch.arrived(7, shown(NOON + 5000, exposure=2))  # reported twice
+    watch.arrived(7, did("click", clicked_at))
+    kept = watch.kept(NOON + DAY)["click"]
+    assert (kept.promised, kept.observed) == (0.4, observed)
+    assert watch._shown == {}
+    assert watch._latest == {}
+
+
 def test_what_was_not_shown_or_not_promised_counts_for_nothing():
     watch = promises()
     watch.arrived(8, shown(NOON + 1000))  # another user
