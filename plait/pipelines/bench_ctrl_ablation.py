@@ -19,8 +19,8 @@ from plait.training.recipe import parse_overrides
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "as_shipped": {},
     "m_4": {"model": {"align": {"subspaces": 4}}},
-    "temperature_0.05": {"model": {"align": {"temperature": 0.05}}},
-    "temperature_0.3": {"model": {"align": {"temperature": 0.3}}},
+    "temperature_low": {"model": {"align": {"temperature": 0.05}}},
+    "temperature_high": {"model": {"align": {"temperature": 0.3}}},
     "batch_512": {"training": {"batch_size": 512}},
     "batch_4096": {"training": {"batch_size": 4096}},
     "to_tabular_only": {"model": {"align": {"to_text": 0.0}}},
