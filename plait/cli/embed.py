@@ -84,10 +84,12 @@ def sweep(
     from plait.console.sweep_page import sweep_page
     from plait.data.artifacts import write_atomically
     from plait.pipelines.embed_sweep import WIDTHS, sweep_widths, write_sweep
+    from plait.pipelines.embedding_views import keep_sweep
     from plait.pipelines.project import open_project
 
-    chosen, seeds = tuple(widths or WIDTHS), seeds or [7, 8, 9]
-    found = sweep_widths(open_project(workspace), recipe=recipe, widths=chosen, seeds=seeds, bootstrap=bootstrap)
+    chosen, seeds, project = tuple(widths or WIDTHS), seeds or [7, 8, 9], open_project(workspace)
+    found = sweep_widths(project, recipe=recipe, widths=chosen, seeds=seeds, bootstrap=bootstrap)
+    keep_sweep(project, found)
     for point in found.points:
         gain = f"  {point.gain.difference:+.4f}" if point.gain else ""
         typer.echo(f"{f'd = {point.width}' if point.width else 'without':>8}  AUC {point.auc.value:.4f}{gain}")
@@ -143,9 +145,12 @@ def draw_map(
     from plait.console.alignment_page import alignment_page
     from plait.data.artifacts import write_atomically
     from plait.pipelines.alignment_map import alignment_map
+    from plait.pipelines.embedding_views import keep_alignment
     from plait.pipelines.project import open_project
 
-    found = alignment_map(open_project(workspace), recipe, seed=seed, rows=rows)
+    project = open_project(workspace)
+    found = alignment_map(project, recipe, seed=seed, rows=rows)
+    keep_alignment(project, found)
     page = workspace / "alignment.html"
     write_atomically(page, alignment_page(found))
     typer.echo(f"find their partner: before {found.before.found:.1%}, after {found.after.found:.1%}; drawn: {page}")

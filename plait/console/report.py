@@ -8,8 +8,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from plait.console import formatting
+from plait.console.alignment_page import alignment_planes
 from plait.console.plots import learning_plot, reliability_plot
 from plait.console.strips import Kind, Line, Strips, Value, strips
+from plait.console.sweep_page import sweep_plot
 from plait.console.thumbnails import is_video, thumbnail
 from plait.data.artifacts import write_atomically
 from plait.evaluation import Estimate, Evaluation, Scores
@@ -83,6 +85,8 @@ def _context(report: ReportData) -> dict[str, Any]:
             for curve in report.curves
             if curve.points
         ],
+        "sweep_plot": sweep_plot(report.sweep) if report.sweep else None,
+        "planes": alignment_planes(report.alignment) if report.alignment else (),
         "creatives": [
             (creative, thumbnail(creative.path), is_video(creative.path))
             for creative in report.creatives[:MAX_CREATIVES]

@@ -26,8 +26,8 @@ from plait.schema import Split
 class Plane:
     """N rows and their N texts on the two axes along which all of them together differ most."""
 
-    row_N2: NDArray[np.float64]
-    text_N2: NDArray[np.float64]
+    row_N2: tuple[tuple[float, float], ...]
+    text_N2: tuple[tuple[float, float], ...]
     found: float
     """Share of rows and texts whose best match among the N is their own partner."""
 
@@ -96,5 +96,5 @@ def _plane(model: torch.nn.Module, dataset: EncodedDataset, texts: SampleTexts, 
     joined = np.concatenate(flat)
     centred = joined - joined.mean(0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    place = centred @ axes[:2].T
-    return Plane(place[: len(rows_B)], place[len(rows_B) :], float(sum(hits)) / 2)
+    places = tuple((float(x), float(y)) for x, y in centred @ axes[:2].T)
+    return Plane(places[: len(rows_B)], places[len(rows_B) :], float(sum(hits)) / 2)

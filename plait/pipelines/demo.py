@@ -10,6 +10,7 @@ from pathlib import Path
 import plait
 from plait.data.checks.report import REPORT_FILE, CheckReport
 from plait.pipelines.check import checked_tables
+from plait.pipelines.embedding_views import kept_views
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.gallery import draw_creatives
 from plait.pipelines.ladder import Ladder, climb, rungs_named, write_ladder
@@ -83,6 +84,7 @@ def run_demo(folder: Path, options: DemoOptions) -> tuple[ReportData, Ladder]:
         ladder = climb(project, rungs=rungs_named(RUNGS), seeds=(options.seed,), bootstrap=options.bootstrap)
     with stages.step("serve the last rung and ask for one user"):
         served = ask_server(project, ladder.last_model)
+    views = kept_views(project)
     report = ReportData(
         title=TITLE,
         summary=_summary(ladder),
@@ -97,6 +99,8 @@ def run_demo(folder: Path, options: DemoOptions) -> tuple[ReportData, Ladder]:
         curves=tuple(_curves(ladder)),
         served=served,
         creatives=draw_creatives(project, tables, profiles),
+        sweep=views.sweep,
+        alignment=views.alignment,
     )
     return report, ladder
 

@@ -9,6 +9,8 @@ from typing import Any
 from plait.data.checks.report import CheckReport
 from plait.evaluation import Difference, Estimate, Evaluation
 from plait.evaluation.scores import MetricName
+from plait.pipelines.alignment_map import AlignmentMap
+from plait.pipelines.embed_sweep import Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,10 @@ class ReportData:
     curves: tuple[LearningCurve, ...] = ()
     served: ServedExample | None = None
     creatives: tuple[Creative, ...] = ()
+    sweep: Sweep | None = None
+    """Where `plait embed sweep` has been run in the workspace."""
+    alignment: AlignmentMap | None = None
+    """Where `plait embed map` has been run in the workspace."""
 
     def model(self, name: str) -> Evaluation:
         """The evaluation of the model called `name`.
@@ -169,7 +175,9 @@ class ReportData:
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`, without the resamples."""
         plain = {name: getattr(self, name) for name in ("title", "summary", "simulated", "featured")}
-        plain |= {name: _plain(getattr(self, name)) for name in ("data", "made", "check", "served")}
+        plain |= {
+            name: _plain(getattr(self, name)) for name in ("data", "made", "check", "served", "sweep", "alignment")
+        }
         plain |= {name: [_plain(one) for one in getattr(self, name)] for name in ("ladder", "curves", "creatives")}
         plain["models"] = {one.name: _evaluation(one.evaluation) for one in self.models}
         plain["oracle"] = _evaluation(self.oracle) if self.oracle else None

@@ -6,7 +6,9 @@ import numpy as np
 from PIL import Image
 
 from plait.data.checks.report import CheckReport, Example, Finding, Outcome, TableReport
-from plait.evaluation import evaluate, paired_difference
+from plait.evaluation import Difference, Estimate, evaluate, paired_difference
+from plait.pipelines.alignment_map import AlignmentMap, Plane
+from plait.pipelines.embed_sweep import Sweep, SweepPoint
 from plait.pipelines.report_data import (
     Creative,
     CurvePoint,
@@ -107,6 +109,26 @@ def _served() -> ServedExample:
     )
 
 
+def _sweep() -> Sweep:
+    aucs = {0: 0.71, 8: 0.712, 32: 0.715, 128: 0.709}
+    points = tuple(
+        SweepPoint(
+            width,
+            Estimate(auc, auc - 0.004, auc + 0.004),
+            Difference(aucs[0], auc, auc - aucs[0], auc - aucs[0] - 0.001, auc - aucs[0] + 0.001) if width else None,
+            50_000,
+        )
+        for width, auc in aucs.items()
+    )
+    return Sweep("demo", True, HOSTILE, "dnn", "pca", 1.0, (7, 8), points)
+
+
+def _alignment() -> AlignmentMap:
+    apart = Plane(((0.0, 1.0), (1.0, 0.0)), ((-1.0, 0.5), (0.5, -1.0)), 0.0)
+    near = Plane(((0.0, 1.0), (1.0, 0.0)), ((0.1, 1.0), (1.0, 0.1)), 1.0)
+    return AlignmentMap("demo", True, "ctrl-dnn-align", ("100001", HOSTILE), apart, near)
+
+
 def sample(folder: Path, rows: int = 6000) -> ReportData:
     """The report; pictures are made in `folder`."""
     results = _evaluations(rows)
@@ -150,4 +172,6 @@ def sample(folder: Path, rows: int = 6000) -> ReportData:
         ),
         served=_served(),
         creatives=_creatives(folder),
+        sweep=_sweep(),
+        alignment=_alignment(),
     )

@@ -71,6 +71,7 @@ def test_every_section_is_there(page: Page):
         "objectives",
         "calibration",
         "learning",
+        "texts",
         "served",
         "data",
         "check",
@@ -145,6 +146,18 @@ def test_one_plot_per_objective_and_per_learning_curve(page: Page):
     ]
 
 
+def test_texts_have_a_plot_over_d_and_one_before_and_after_alignment(page: Page, data: ReportData):
+    labels = [attributes["aria-label"] for tag, attributes in page.tags if tag == "svg"]
+    assert "AUC by the width of the feature; the dashed line is without it" in labels
+    assert [label for label in labels if label.startswith("Rows and texts")] == [
+        "Rows and texts before alignment",
+        "Rows and texts after alignment",
+    ]
+    for point in data.sweep.points:
+        assert f"{point.auc.value:.4f}" in page.text
+    assert "+.0050" in page.text or "+0.0050" in page.text
+
+
 def test_the_json_twin_says_the_same(path: Path, data: ReportData):
     def refuse(constant: str):
         raise AssertionError(f"{constant} is not JSON")
@@ -156,6 +169,8 @@ def test_the_json_twin_says_the_same(path: Path, data: ReportData):
     assert twin["models"]["hstu"]["overall"]["auc"]["value"] == data.model("hstu").overall.auc.value
     assert twin["oracle"]["overall"]["auc"]["value"] == data.oracle.overall.auc.value
     assert twin["check"]["tables"][1]["rows_quarantined"] == 1234
+    assert [point["width"] for point in twin["sweep"]["points"]] == [0, 8, 32, 128]
+    assert twin["alignment"]["after"]["found"] == 1
     assert twin["creatives"][0]["path"] == "0.png"
 
 
@@ -170,6 +185,8 @@ def test_what_is_not_there_leaves_its_section_out(data: ReportData, tmp_path: Pa
         curves=(),
         served=None,
         creatives=(),
+        sweep=None,
+        alignment=None,
     )
     page = Page(render_report(bare, tmp_path / "bare.html").read_text(encoding="utf-8"))
     sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]

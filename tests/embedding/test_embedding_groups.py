@@ -16,6 +16,7 @@ from plait.pipelines.cold_start import measure_cold_start, write_cold_start
 from plait.pipelines.embed import TextDesk, build_embeddings, user_vectors
 from plait.pipelines.embed_sweep import sweep_widths, write_sweep
 from plait.pipelines.embedding_groups import PROJECTION_FILE, USER_EMBEDDING, user_embedding_group
+from plait.pipelines.embedding_views import EmbeddingViews, keep_sweep, kept_views
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.feature_groups import dataset_with
 from plait.pipelines.project import open_project
@@ -110,6 +111,17 @@ def test_sweep(project, tmp_path):
     page = sweep_page(found)
     assert page.count('<circle class="dot"') == 2
     assert f"{found.points[0].auc.value:.4f}" in page
+    keep_sweep(project, found)
+    assert kept_views(project).sweep == found
+    assert kept_views(project).alignment is None
+
+
+def test_a_kept_sweep_is_not_of_other_tables(project):
+    views = EmbeddingViews(tables="of-earlier-tables", alignment=None)
+    (project.hidden / "embedding-views.json").write_text(views.model_dump_json(), encoding="utf-8")
+    assert kept_views(project).tables != "of-earlier-tables"
+    (project.hidden / "embedding-views.json").write_text("{half", encoding="utf-8")
+    assert kept_views(project).sweep is None
 
 
 def test_served_candidates_come_from_texts_too(project):

@@ -22,6 +22,7 @@ from plait.pipelines.bench_ctrl_ablation import AblationOptions, measure_ablatio
 from plait.pipelines.bench_encoders import EncoderOptions, measure_encoders
 from plait.pipelines.bench_text_methods import METHODS, MethodOptions, measure_methods
 from plait.pipelines.embed import build_embeddings, user_vectors
+from plait.pipelines.embedding_views import keep_alignment, kept_views
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import open_project
 from plait.pipelines.train import train_model
@@ -223,13 +224,15 @@ def test_the_map_of_an_alignment(embedded):
     """What is far from its partner before is near it after; the page has a dot for each and a line for each pair."""
     found = alignment_map(embedded, "ctrl-autoint-align", seed=3, rows=12)
     assert len(found.names) == 12
-    assert found.before.row_N2.shape == found.after.text_N2.shape == (12, 2)
     for plane in (found.before, found.after):
         together = np.concatenate([plane.row_N2, plane.text_N2])
+        assert together.shape == (24, 2)
         np.testing.assert_allclose(together.mean(0), 0, atol=1e-9)
         assert 0 <= plane.found <= 1
     page = alignment_page(found)
     assert page.count("<circle") == 2 * page.count('<line class="pair"') == 48
+    keep_alignment(embedded, found)
+    assert kept_views(embedded).alignment == found
     with pytest.raises(ConfigError, match="stage one"):
         alignment_map(embedded, "autoint", seed=3)
 
