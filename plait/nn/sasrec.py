@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from plait.nn.dropout import dropout
 from plait.nn.hstu import EventClock
+from plait.nn.jagged import Windows, cut
 
 _NORM_EPSILON = 1e-8
+_TOGETHER = 16
+"""How many sequences of about one length are padded to the longest of them and attend in one product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +53,33 @@ class SasrecEncoder(nn.Module):
             token_ND: event tokens of all sequences, one behind the other.
             clock: the sequences.
         """
-        state_ND = token_ND
+        state_ND, groups = token_ND, AlikeSequences.of(clock)
         for layer in self.layers:
-            state_ND = layer(state_ND, clock)
+            state_ND = layer(state_ND, groups)
         return state_ND
+
+
+@dataclass(frozen=True, slots=True)
+class AlikeSequences:
+    """The sequences of a batch in groups of about one length: attention pads within a group only."""
+
+    windows: tuple[Windows, ...]
+    """One per group, the shortest sequences first."""
+    place_N: Tensor
+    """Where each event stands when the groups' events lie one behind the other."""
+
+    @classmethod
+    def of(cls, clock: EventClock) -> "AlikeSequences":
+        """The groups of a batch; sequences without events are in none."""
+        order_U = clock.lengths_U.argsort(stable=True)
+        order_U = order_U[clock.lengths_U[order_U] > 0]
+        windows = tuple(
+            cut(clock.offsets_U1[group_G], clock.lengths_U[group_G])
+            for group_G in torch.split(order_U, _TOGETHER)
+            if len(group_G)
+        )
+        rows_N = torch.cat([one.rows_WL[one.valid_WL] for one in windows]) if windows else clock.user_N
+        return cls(windows, rows_N.argsort())
 
 
 class SasrecLayer(nn.Module):
@@ -78,27 +106,36 @@ class SasrecLayer(nn.Module):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
-    def forward(self, state_ND: Tensor, clock: EventClock) -> Tensor:
+    def forward(self, state_ND: Tensor, groups: AlikeSequences) -> Tensor:
         """States `[N, D]` of the next layer."""
         query_ND = self.norm(state_ND)
-        mixed_ND = query_ND + self.attend(query_ND, state_ND, clock)
+        mixed_ND = query_ND + self.attend(query_ND, state_ND, groups)
         hidden_NH = self._drop(functional.relu(self.expand(mixed_ND)))
         result_ND: Tensor = mixed_ND + self._drop(self.contract(hidden_NH))
         return result_ND
 
-    def attend(self, query_ND: Tensor, state_ND: Tensor, clock: EventClock) -> Tensor:
-        """What each event takes from the events up to itself, `[N, D]`."""
-        heads = (self.sizes.heads, self.sizes.width // self.sizes.heads)
-        parts_NHK = (self.query(query_ND), *self.key_value(state_ND).chunk(2, dim=1))
-        query_UHLK, key_UHLK, value_UHLK = (
-            clock.pad(part_ND.unflatten(1, heads)).transpose(1, 2) for part_ND in parts_NHK
-        )
-        dropped = self.sizes.dropout if self.training else 0.0
-        mixed_UHLK = functional.scaled_dot_product_attention(
-            query_UHLK, key_UHLK, value_UHLK, is_causal=True, dropout_p=dropped
-        )
-        result_ND: Tensor = self.mix(clock.unpad(mixed_UHLK.transpose(1, 2)).flatten(1))
+    def attend(self, query_ND: Tensor, state_ND: Tensor, groups: AlikeSequences) -> Tensor:
+        """What each event takes from the events up to itself, `[N, D]`.
+
+        Written out, since PyTorch's fused attention knows no dropout on a CPU and falls back to all of this and more.
+        """
+        heads, width = self.sizes.heads, self.sizes.width // self.sizes.heads
+        parts = (self.query(query_ND) * width**-0.5, *self.key_value(state_ND).chunk(2, dim=1))
+        mixed = [state_ND.new_zeros(0, self.sizes.width)]
+        for window in groups.windows:
+            query_GHLK, key_GHLK, value_GHLK = (_heads(part_ND, window, heads) for part_ND in parts)
+            later_LL = state_ND.new_full((window.length, window.length), -torch.inf).triu(1)
+            weight_GHLL = torch.softmax(query_GHLK @ key_GHLK.transpose(2, 3) + later_LL, dim=3)
+            mixed_GLHK = (self._drop(weight_GHLL) @ value_GHLK).transpose(1, 2)
+            mixed.append(mixed_GLHK[window.valid_WL].flatten(1))
+        result_ND: Tensor = self.mix(torch.cat(mixed)[groups.place_N])
         return result_ND
 
     def _drop(self, values: Tensor) -> Tensor:
-        return functional.dropout(values, self.sizes.dropout, self.training)
+        return dropout(values, self.sizes.dropout, self.training)
+
+
+def _heads(values_ND: Tensor, window: Windows, heads: int) -> Tensor:
+    """`[G, H, L, K]`: the events of a group, each head's part. Behind a sequence's end stands event 0 of the batch."""
+    picked_XD = values_ND.index_select(0, window.rows_WL.flatten())
+    return picked_XD.view(*window.rows_WL.shape, heads, -1).transpose(1, 2)
