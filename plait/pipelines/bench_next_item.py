@@ -27,7 +27,7 @@ _ROWS = {
     "sasrec-next": "sasrec",
     "hstu-next": "hstu_no_time",
     "hstu-next-time": "hstu",
-    "hstu-large-next-time": "hstu_large",
+    "hstu-large-next-time-windows": "hstu_large",
 }
 """What recipes are called in results; others by their own name."""
 _BEST = "best"
