@@ -113,9 +113,11 @@ def compare_text_weights(options: EvaluationOptions, weights: Sequence[float]) -
     cache = VectorCache.of(options.cache / "vectors", encoder.name, encoder.version, encoder.width)
     halves = np.array_split(generator(options.seed, "halves of the pool").permutation(data.pool_M), 2)
     pool = replace(data, pool_M=np.sort(halves[0]), test_M=np.sort(halves[1]))
-    settings, metrics = [], {}
-    for view, name in (("both", "few"), ("no_label_words", "few_no_label_words")):
-        shown, sight = _shown(data, view, encoder, cache)  # type: ignore[arg-type]
+    settings: list[Setting] = []
+    metrics: dict[str, Metric] = {}
+    views: list[tuple[View, str]] = [("both", "few"), ("no_label_words", "few_no_label_words")]
+    for view, name in views:
+        shown, sight = _shown(data, view, encoder, cache)
         seen, current = sight(shown), TEXT_BESIDE_PICTURES
         for weight in weights:
             seen.feature_ND[:, sight.text_columns] *= np.float32(weight / current)

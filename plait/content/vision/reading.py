@@ -173,7 +173,7 @@ def _reader() -> Any:
         from rapidocr import RapidOCR  # noqa: PLC0415 (the `content` extra)
     except ImportError as error:
         raise ConfigError("text in pictures is read with RapidOCR; pip install plait[content]") from error
-    reader = RapidOCR(
+    reader: Any = RapidOCR(
         params={
             "Global.use_cls": False,
             "Global.log_level": "error",
