@@ -169,3 +169,18 @@ def test_what_a_character_that_is_left_out_had_goes_to_the_others():
     assert sure.tolist() == [1.0, 1.0]
     plain = np.array([[[0, 0.7, 0.3, 0, 0]]], np.float32)
     assert decoder(plain)[0][1].tolist() == [pytest.approx(0.7)], "nothing to leave out, nothing changed"
+
+
+def test_the_reader_knows_what_it_may_leave_out():
+    """The model itself, on words drawn with Pillow's own font."""
+    pytest.importorskip("rapidocr")
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.new("RGB", (320, 120), "white")
+    ImageDraw.Draw(picture).text((20, 30), "Try transfer now", "black", ImageFont.load_default(36))
+    assert [one.text for one in read_lines(np.asarray(picture))] == ["Try transfer now"]
+    decoder = reading._reader().text_rec.postprocess_op
+    names = np.array(decoder._decoder.character, object)
+    assert {"ä", "à", "É"} <= set(names[decoder._accented])
+    assert {"減", "凈", "優"} <= set(names[decoder._of[Script.TRADITIONAL]])
+    assert {"减", "净", "级"} <= set(names[decoder._of[Script.SIMPLIFIED]])
