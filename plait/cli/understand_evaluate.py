@@ -22,7 +22,15 @@ def evaluate(
     examples: Annotated[int, typer.Option(help="Hand labels of each leaf, at most.", min=1)] = 8,
     draws: Annotated[int, typer.Option(help="Draws of the examples.", min=1)] = 5,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    write: Annotated[bool, typer.Option(help="Write benchmarks/results/understand_<data>.json.")] = True,
+    weigh: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Compare weights of texts beside pictures instead, on rows of the pool; several times.", min=0.01
+        ),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option(help="Write benchmarks/results/understand_<data>.json, or ..._weights.")
+    ] = True,
 ) -> None:
     """Measure labelling against hand labels: per level accuracy, macro-F1, calibration, coverage at 95 % precision.
 
@@ -30,14 +38,17 @@ def evaluate(
     the test rows: neither examples, nor shares, nor calibration.
 
     Example: plait understand evaluate --data iflytek --data-folder ~/data
+
+    Example: plait understand evaluate --data fashion --data-folder ~/data --weigh 2 --weigh 4 --weigh 8
     """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    from plait.pipelines.understand_evaluate import EvaluationOptions, evaluate_labels
+    from plait.pipelines.understand_evaluate import EvaluationOptions, compare_text_weights, evaluate_labels
 
-    found = evaluate_labels(EvaluationOptions(data, data_folder, cache, examples, draws, seed, write))
+    options = EvaluationOptions(data, data_folder, cache, examples, draws, seed, write)
+    found = compare_text_weights(options, weigh) if weigh else evaluate_labels(options)
     out = Console(highlight=False)
     table = Table("measure", box=None)
     for heading in ("value", "low", "high"):

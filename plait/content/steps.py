@@ -56,7 +56,7 @@ def _steps_on_files(seen: dict[str, Any]) -> tuple[FileStep, ...]:
         ),
         FileStep(
             name="reading",
-            version=3,
+            version=4,
             inputs=("media", "probe"),
             outputs=("text_color",),
             model=reader_model(),

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -21,9 +21,10 @@ from plait.content.labelling.classifier import (
 from plait.content.labelling.evidence import label_text, mean_tags
 from plait.content.labelling.hierarchy import decide
 from plait.content.labelling.measures import LevelScores, confusions, score_level
-from plait.content.labelling.sight import READ, Shown, Sight
+from plait.content.labelling.sight import READ, TEXT_BESIDE_PICTURES, Shown, Sight
 from plait.content.taxonomy import Taxonomy, normalised
 from plait.data.artifacts import ArtifactStore
+from plait.errors import ConfigError
 from plait.llm.encode import TextEncoder, encode_texts
 from plait.llm.encoders import open_encoder
 from plait.llm.vector_cache import VectorCache
@@ -95,6 +96,40 @@ def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
     return LabelEvaluation(settings, metrics, path)
 
 
+def compare_text_weights(options: EvaluationOptions, weights: Sequence[float]) -> LabelEvaluation:
+    """How well each weight of texts beside pictures does, on the pool alone.
+
+    One half of the pool gives examples and unlabelled rows, the other is answered: no row of the test has a say, and
+    so the weight may be chosen by this. Names are seen whole and without label words.
+
+    Raises:
+        ConfigError: the data has no pictures.
+    """
+    store = ArtifactStore(options.cache)
+    data = read_labelled(options.data, options.data_folder, store)
+    if data.picture_ND is None:
+        raise ConfigError(f"{options.data} has no pictures, and so no weight of texts beside them; weigh fashion's")
+    encoder = _encoder(data.language)
+    cache = VectorCache.of(options.cache / "vectors", encoder.name, encoder.version, encoder.width)
+    halves = np.array_split(generator(options.seed, "halves of the pool").permutation(data.pool_M), 2)
+    pool = replace(data, pool_M=np.sort(halves[0]), test_M=np.sort(halves[1]))
+    settings: list[Setting] = []
+    metrics: dict[str, Metric] = {}
+    views: list[tuple[View, str]] = [("both", "few"), ("no_label_words", "few_no_label_words")]
+    for view, name in views:
+        shown, sight = _shown(data, view, encoder, cache)
+        seen, current = sight(shown), TEXT_BESIDE_PICTURES
+        for weight in weights:
+            seen.feature_ND[:, sight.text_columns] *= np.float32(weight / current)
+            current = weight
+            setting = Setting(f"{name}.weight_{f'{weight:g}'.replace('.', '_')}")
+            settings.append(_measure(pool, seen, setting, options, most=options.examples, seconds=0.0))
+            found = _metrics(setting, data.taxonomy.depth)
+            metrics |= {key: one for key, one in found.items() if key.count(".") == 2 and key[-2] == "l"}
+    path = _write_weights(options, pool, metrics) if options.write else None
+    return LabelEvaluation(settings, metrics, path)
+
+
 def sight_of(data: LabelledCreatives, folder: Path) -> Seen:
     """Features and evidence of all rows, texts and pictures; vectors are kept in a folder."""
     encoder = _encoder(data.language)
@@ -110,6 +145,12 @@ def see(data: LabelledCreatives, view: View, encoder: TextEncoder, cache: Vector
         encoder: of texts, labels and tags.
         cache: of vectors.
     """
+    shown, sight = _shown(data, view, encoder, cache)
+    return sight(shown)
+
+
+def _shown(data: LabelledCreatives, view: View, encoder: TextEncoder, cache: VectorCache | None) -> tuple[Shown, Sight]:
+    """All rows, and the sight that is fitted on the pool's; arguments as in `see`."""
     label_CD = encode_texts(encoder, [label_text(label) for label in data.taxonomy.leaves], cache)
     texts, vector_ND = None, None
     if view != "image_only":
@@ -117,7 +158,7 @@ def see(data: LabelledCreatives, view: View, encoder: TextEncoder, cache: Vector
         vector_ND = encode_texts(encoder, [text[:READ] for text in texts], cache)
     tag_ND = None if data.tag_NV is None else mean_tags(data.tag_NV, encode_texts(encoder, _tag_names(), cache))
     shown = Shown(texts, vector_ND, data.picture_ND, tag_ND)
-    return Sight.fit(shown.rows(data.pool_M), data.taxonomy, label_CD)(shown)
+    return shown, Sight.fit(shown.rows(data.pool_M), data.taxonomy, label_CD)
 
 
 def without_label_words(texts: Sequence[str], taxonomy: Taxonomy) -> list[str]:
@@ -201,6 +242,21 @@ def _write(
             f"`coverage_95` use the calibrated confidence. `creatives_per_s` counts texts' vectors (where they are not "
             f"kept yet), features and answers, not the photographs' features, which are kept. Commonest mistakes of "
             f"{settings[-1].name}: {worst}."
+        ),
+    )
+
+
+def _write_weights(options: EvaluationOptions, pool: LabelledCreatives, metrics: dict[str, Metric]) -> Path:
+    return write_result(
+        f"understand_{options.data}_weights",
+        command=f"plait understand evaluate --data {options.data} --data-folder DATA --weigh WEIGHT ...",
+        data=f"{pool.words}; of the pool {len(pool.pool_M):,} teach and {len(pool.test_M):,} are answered",
+        seeds=[options.seed],
+        metrics=metrics,
+        notes=(
+            f"Which weight texts have beside pictures, whole names and without label words, at most {options.examples} "
+            f"labels a leaf, mean and range over {options.draws} draws. No row of understand_{options.data}'s test is "
+            "among these."
         ),
     )
 

@@ -1,10 +1,13 @@
 """Which of two readings of a picture counts, and lines that stay over frames; the reader itself is replaced."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from plait.content.vision import reading
 from plait.content.vision.reading import Line, lines_of_frames, read_lines
+from plait.content.vision.script import LimitedDecoder, Script, broken_script
 
 PICTURE = np.zeros((100, 300, 3), np.uint8)
 
@@ -12,6 +15,18 @@ PICTURE = np.zeros((100, 300, 3), np.uint8)
 def line(text: str, sure: float, top: float = 0, left: float = 0, width: float = 100) -> Line:
     right, bottom = left + width, top + 20
     return Line(text, sure, ((left, top), (right, top), (right, bottom), (left, bottom)))
+
+
+def reader_of(read):
+    """A reader with the part whose script is set."""
+
+    class Reader:
+        text_rec = SimpleNamespace(postprocess_op=SimpleNamespace(script=None))
+
+        def __call__(self, pixels):
+            return read(pixels)
+
+    return Reader()
 
 
 @pytest.fixture
@@ -55,6 +70,20 @@ def test_a_letter_alone_must_be_seen_twice(looks):
     assert texts() == ["升级", "减"]
 
 
+def test_a_digit_alone_is_looked_at_twice_however_sure_it_is(looks):
+    calls = looks([line("打车", 1.0), line("8", 0.93, left=120)], [line("打车", 1.0)])
+    assert texts() == ["打车"]
+    assert calls == [1, 2]
+    looks([line("for", 1.0), line("a", 0.99, left=120)], [line("for", 1.0), line("a", 0.98, left=120)])
+    assert texts() == ["for", "a"]
+
+
+def test_a_letter_alone_in_its_row_is_a_thing_but_for_a_word_of_one_letter(looks):
+    for letter, kept in (("a", ["for", "a"]), ("8", ["for"]), ("I", ["for"])):
+        looks([line("for", 1.0), line(letter, 0.99, top=40)], [line("for", 1.0), line(letter, 0.98, top=40)])
+        assert texts() == kept
+
+
 def test_a_longer_doubtful_line_stays_though_the_second_look_misses_it(looks):
     looks([line("tap to play", 0.8)], [])
     assert texts() == ["tap to play"]
@@ -82,7 +111,76 @@ def test_boxes_of_the_enlarged_picture_are_those_of_the_picture(monkeypatch):
     pytest.importorskip("cv2")
     found = type("Found", (), {"txts": ["a b"], "scores": [0.9], "boxes": [[(0, 0), (40, 0), (40, 20), (0, 20)]]})
     shapes = []
-    monkeypatch.setattr(reading, "_reader", lambda: lambda pixels: shapes.append(pixels.shape) or found)
+    monkeypatch.setattr(reading, "_reader", lambda: reader_of(lambda pixels: shapes.append(pixels.shape) or found))
     (seen,) = reading._seen(PICTURE, 2)
     assert shapes == [(200, 600, 3)]
     assert seen.box[2] == (20.0, 10.0)
+
+
+def test_a_picture_is_read_again_in_one_script_where_two_are_mixed(monkeypatch):
+    pytest.importorskip("cv2")
+    reader = reader_of(None)
+    first = {"txts": ["语", "立減"], "scores": [0.99, 0.6], "boxes": [[(0, 0), (40, 0), (40, 20), (0, 20)]] * 2}
+    again = first | {"txts": ["语", "立减"], "scores": [0.99, 0.95]}
+    scripts = []
+
+    def read(pixels):
+        scripts.append(reader.text_rec.postprocess_op.script)
+        return SimpleNamespace(**(first if scripts[-1] is None else again))
+
+    type(reader).__call__ = lambda self, pixels: read(pixels)
+    monkeypatch.setattr(reading, "_reader", lambda: reader)
+    assert [one.text for one in reading._seen(PICTURE, 1)] == ["语", "立减"]
+    assert scripts == [None, Script.SIMPLIFIED]
+
+
+@pytest.mark.parametrize(
+    ("sure", "doubtful", "script"),
+    [
+        (["净值全新", "升级"], [], None),
+        (["凈值全新", "升级"], [], Script.SIMPLIFIED),
+        (["乐谱新人立"], ["減"], Script.SIMPLIFIED),
+        (["全新"], ["立減"], Script.SIMPLIFIED),
+        (["滿額立減", "優惠"], [], None),
+        (["滿額立減", "限时"], [], Script.TRADITIONAL),
+        (["more fun", "８折"], [], None),
+    ],
+)
+def test_chinese_is_written_in_one_script(sure, doubtful, script):
+    assert broken_script(sure, doubtful) is script
+
+
+class BestOf:
+    """Decodes to the likeliest character of every step."""
+
+    character = ("blank", "a", "ä", "减", "減")
+
+    def __call__(self, probability_LSV):
+        return [("".join(self.character[best] for best in line.argmax(1)), line.max(1)) for line in probability_LSV]
+
+
+def test_what_a_character_that_is_left_out_had_goes_to_the_others():
+    decoder = LimitedDecoder(BestOf())
+    probability = np.array([[[0, 0.1, 0.9, 0, 0], [0, 0, 0, 0.4, 0.6]]], np.float32)
+    assert decoder(probability)[0][0] == "a減"
+    decoder.script = Script.SIMPLIFIED
+    text, sure = decoder(probability)[0]
+    assert text == "a减"
+    assert sure.tolist() == [1.0, 1.0]
+    plain = np.array([[[0, 0.7, 0.3, 0, 0]]], np.float32)
+    assert decoder(plain)[0][1].tolist() == [pytest.approx(0.7)], "nothing to leave out, nothing changed"
+
+
+def test_the_reader_knows_what_it_may_leave_out():
+    """The model itself, on words drawn with Pillow's own font."""
+    pytest.importorskip("rapidocr")
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.new("RGB", (320, 120), "white")
+    ImageDraw.Draw(picture).text((20, 30), "Try transfer now", "black", ImageFont.load_default(36))
+    assert [one.text for one in read_lines(np.asarray(picture))] == ["Try transfer now"]
+    decoder = reading._reader().text_rec.postprocess_op
+    names = np.array(decoder._decoder.character, object)
+    assert {"ä", "à", "É"} <= set(names[decoder._accented])
+    assert {"減", "凈", "優"} <= set(names[decoder._of[Script.TRADITIONAL]])
+    assert {"减", "净", "级"} <= set(names[decoder._of[Script.SIMPLIFIED]])

@@ -3,17 +3,27 @@
 import gzip
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from model_desk import Desk
 
+from plait.content.labelling.classifier import Seen
+from plait.content.taxonomy import Label, make_taxonomy
 from plait.data.artifacts import ArtifactStore
 from plait.errors import ConfigError, DataError
-from plait.pipelines.labelled_creatives import read_labelled
+from plait.pipelines import understand_evaluate
+from plait.pipelines.labelled_creatives import LabelledCreatives, read_labelled
 from plait.pipelines.understand_ask import AskOptions, ask_labels
-from plait.pipelines.understand_evaluate import EvaluationOptions, evaluate_labels, without_label_words
+from plait.pipelines.understand_evaluate import (
+    EvaluationOptions,
+    compare_text_weights,
+    evaluate_labels,
+    without_label_words,
+)
 from plait.pipelines.understand_strategies import StrategyOptions, chosen_data, measure_strategies
 
 WORDS = {"足球": "射门进球联赛球队", "音乐": "听歌歌单歌手旋律", "理财": "基金股票收益投资"}
@@ -48,6 +58,67 @@ def test_few_examples_separate_what_shares_no_character(data_folder: Path) -> No
     assert found.metrics["few.acc"].value == 1.0
     assert set(found.metrics) >= {"zero.acc", "few.acc", "few.acc.ece", "few.acc.macro_f1", "few.creatives_per_s"}
     assert found.path is None
+
+
+class Letters:
+    """Counts a few letters of a text: it proves wiring, not quality."""
+
+    name, version, width, max_tokens = "letters", "1", 4, 100
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        return np.array([[*(text.count(letter) for letter in "aeo"), 1] for text in texts], np.float32)
+
+
+@pytest.fixture
+def pictured(monkeypatch: pytest.MonkeyPatch) -> LabelledCreatives:
+    """Forty creatives with pictures of random features, of which every second one is for the test."""
+    draw, rows = np.random.default_rng(0), np.arange(40)
+    labels = [Label(("clothes", name)) for name in ("shirt", "dress")]
+    data = LabelledCreatives(
+        "fashion",
+        "en",
+        make_taxonomy("two", labels),
+        [f"a nice {'blue robe' if row % 4 < 2 else 'old coat'} for people" for row in rows],
+        rows % 4 // 2,
+        rows[::2],
+        rows[1::2],
+        np.full((40, 2), 0.5, np.float32),
+        draw.normal(size=(40, 6)).astype(np.float32),
+    )
+    monkeypatch.setattr(understand_evaluate, "read_labelled", lambda *_: data)
+    monkeypatch.setattr(understand_evaluate, "_encoder", lambda _: Letters())
+    monkeypatch.setattr(understand_evaluate, "_tag_names", lambda: ("boat", "tree"))
+    return data
+
+
+def test_weights_of_texts_are_compared_without_any_row_of_the_test(
+    pictured: LabelledCreatives, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    rows, features = [], []
+    measure = understand_evaluate._measure
+
+    def measured(data: LabelledCreatives, seen: Seen, *rest: Any, **settings: Any) -> Any:
+        rows.append((data.pool_M, data.test_M))
+        features.append(seen.feature_ND.copy())
+        return measure(data, seen, *rest, **settings)
+
+    monkeypatch.setattr(understand_evaluate, "_measure", measured)
+    options = EvaluationOptions("fashion", tmp_path, cache=tmp_path, examples=3, draws=2, write=False)
+    found = compare_text_weights(options, [2.0, 0.5])
+    names = [f"{name}.weight_{weight}" for name in ("few", "few_no_label_words") for weight in ("2", "0_5")]
+    assert sorted(found.metrics) == sorted(f"{name}.l{level}" for name in names for level in (1, 2))
+    for teach_M, answered_M in rows:
+        assert sorted([*teach_M, *answered_M]) == pictured.pool_M.tolist()
+    lengths = [np.linalg.norm(feature_ND, axis=0) for feature_ND in features[:2]]
+    ratio = (lengths[1] / np.maximum(lengths[0], 1e-12))[lengths[0] > 1e-6]
+    assert set(ratio.round(3).tolist()) == {1.0, 0.25}
+    assert (ratio.round(3) == 1).sum() >= 6, "the pictures' features stay"
+
+
+def test_only_texts_beside_pictures_are_weighed(data_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="kuairec has no pictures"):
+        compare_text_weights(EvaluationOptions("kuairec", data_folder, cache=data_folder / "kept"), [1.0])
 
 
 def test_rows_without_a_third_level_are_left_out_and_halves_do_not_meet(data_folder: Path) -> None:

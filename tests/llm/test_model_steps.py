@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from model_desk import Desk
+from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "content"))
 pytest.importorskip("av")
@@ -19,6 +20,7 @@ pytest.importorskip("rapidocr")
 from creative_market import SUBJECTS, LetterEncoder, market, subject_texts
 from media_files import png
 
+from plait.cli.app import register_commands
 from plait.content.media.opened import MediaLimits
 from plait.content.media.sound import sound_of
 from plait.content.model_steps import asked_step, transcript_step
@@ -26,14 +28,15 @@ from plait.content.workflow import Failed
 from plait.llm.openai_endpoint import EndpointSettings, open_endpoint
 from plait.llm.speech import HuggingFaceSpeech
 from plait.pipelines import creative_labels
+from plait.pipelines.project import open_project
 from plait.pipelines.understand import read_profiles, understand_creatives
 
 
-def letter(body: dict[str, Any], wanted: str) -> tuple[int, Any]:
-    """The letter of the option that is called `wanted`."""
+def letter(body: dict[str, Any], wanted: str, other: str = "Z") -> tuple[int, Any]:
+    """The letter of the option that is called `wanted`, at four times the weight of the letter `other`."""
     lines = [line for line in body["messages"][0]["content"].splitlines() if line[1:3] == ". "]
     found = next(line[0] for line in lines if line.endswith(wanted))
-    top = [{"token": found, "logprob": math.log(0.8)}, {"token": "Z", "logprob": math.log(0.2)}]
+    top = [{"token": found, "logprob": math.log(0.8)}, {"token": other, "logprob": math.log(0.2)}]
     choice = {"message": {"content": found}, "logprobs": {"content": [{"top_logprobs": top}]}}
     return 200, {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 1}}
 
@@ -117,10 +120,42 @@ def test_the_rest_goes_to_the_language_model_and_nothing_is_paid_twice(desks, tm
     (project.root / "plait.toml").write_text(
         (project.root / "plait.toml").read_text(encoding="utf-8").replace(content, other), encoding="utf-8"
     )
-    from plait.pipelines.project import open_project
-
     understand_creatives(open_project(project.root))
     assert len(desk.asked) == before
+
+
+def test_decisions_of_a_review_stand_before_every_creative_of_the_next_run(desks, tmp_path: Path, monkeypatch):
+    """From `plait understand review` to the prompt: of two decisions for one label the settings let one be shown."""
+    monkeypatch.setattr(creative_labels, "open_encoder", lambda *_: LetterEncoder())
+    desk = desks(lambda body: letter(body, "足球", other="B"))
+    content = (
+        '[content.label]\ntaxonomy = "labels.csv"\nstrategy = "likelihood"\nthreshold = 0.9\nshown_examples = 1\n'
+        f'[content.llm]\nurl = "{desk.url}"\nmodel = "m"\n'
+    )
+    project = market(tmp_path / "m", ["甲乙", "丙丁", "戊己"], content=content)
+    understand_creatives(project)
+    assert [len(body["messages"]) for body in desk.asked] == [2, 2, 2], "nobody has decided anything"
+    desk.asked.clear()
+
+    waiting = [row.creative_id for row in creative_labels.review_queue(project).waiting()]
+    said = "".join({"0": "理财\n", "1": "理财\n"}.get(name, "-\n") for name in waiting)
+    done = CliRunner().invoke(register_commands(), ["understand", "review", "-w", str(project.root)], input=said)
+    assert done.exit_code == 0, done.output
+
+    profiles = read_profiles(understand_creatives(open_project(project.root)).folder)
+    assert profiles["label_2"].to_list()[:2] == ["理财", "理财"], "what a person said stands"
+    assert len(desk.asked) == 3, "another example, and so every creative anew"
+    for body in desk.asked:
+        system, example, answer, asked = body["messages"]
+        lines = system["content"].splitlines()
+        assert "甲乙" in example["content"]
+        assert f"{answer['content']}. 应用 > 理财" in lines
+        assert asked["role"] == "user"
+    assert {body["messages"][3]["content"] for body in desk.asked} == {
+        f"<creative>{text} x</creative>" for text in ("甲乙", "丙丁", "戊己")
+    }
+    understand_creatives(open_project(project.root))
+    assert len(desk.asked) == 3, "nothing new was decided"
 
 
 def _plain_prompt(name: str, language: str):

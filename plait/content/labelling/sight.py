@@ -16,8 +16,8 @@ from plait.content.taxonomy import Taxonomy
 _WORDS, _LIKE, _TAGS = 8.0, 2.0, 1.0
 """Logits of a label that is named, and of one standard deviation of likeness of the text and of the tags."""
 _BLOCK = 8.0
-_TEXT_BESIDE_PICTURES = 4.0
-"""A text's blocks count less where pictures say it too; found on rows of fashion's pool."""
+TEXT_BESIDE_PICTURES = 4.0
+"""A text's blocks count less where pictures say it too; `plait understand evaluate --weigh` compares such weights."""
 READ = 300
 """Characters of a text that encoders read: the beginning says what it is about."""
 _PICTURE_WIDTH, _PICTURE_WHITENING = 768, 0.15
@@ -98,7 +98,7 @@ class Sight:
         if shown.tag_ND is not None:
             parts["tags"] = Likeness.fit(shown.tag_ND, label_CD)
         if shown.texts is not None and shown.vector_ND is not None:
-            weight = _BLOCK if shown.picture_NP is None else _TEXT_BESIDE_PICTURES
+            weight = _BLOCK if shown.picture_NP is None else TEXT_BESIDE_PICTURES
             width = shown.vector_ND.shape[1]
             parts["vectors"] = Block.fit(shown.vector_ND, weight, width=width, whitening=0.0)
             if shown.picture_NP is None:
@@ -119,7 +119,7 @@ class Sight:
         if self.tags is not None and shown.tag_ND is not None:
             evidence_NC += _TAGS * self.tags(shown.tag_ND)
         if self.vectors is not None and shown.texts is not None and shown.vector_ND is not None:
-            weight = _BLOCK if self.pictures is None else _TEXT_BESIDE_PICTURES
+            weight = _BLOCK if self.pictures is None else TEXT_BESIDE_PICTURES
             named_NC = self.words(shown.texts)
             blocks.append(self.vectors(shown.vector_ND))
             if self.topics is not None:
@@ -130,6 +130,13 @@ class Sight:
         if self.likeness is not None and shown.vector_ND is not None:
             evidence_NC += _LIKE * self.likeness(shown.vector_ND)
         return Seen(np.concatenate(blocks, axis=1).astype(np.float32), evidence_NC)
+
+    @property
+    def text_columns(self) -> slice:
+        """The features whose weight `TEXT_BESIDE_PICTURES` is, where there are pictures: vectors and terms of texts."""
+        first = 0 if self.pictures is None else self.pictures.turn_DK.shape[1]
+        vectors = 0 if self.vectors is None else self.vectors.turn_DK.shape[1]
+        return slice(first, first + vectors + (0 if self.terms is None else len(self.terms.place)))
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """All numbers, for a file; `of_arrays` reads them back."""

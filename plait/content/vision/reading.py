@@ -9,6 +9,7 @@ from typing import Any
 
 from plait.content.measures.regions import Pixels
 from plait.content.opencv import opencv
+from plait.content.vision.script import LimitedDecoder, Script, broken_script
 from plait.errors import ConfigError
 from plait.evaluation.text_distance import edit_distance
 
@@ -50,10 +51,11 @@ def read_lines(pixels: Pixels) -> list[Line]:
     """The lines of text on a picture [height, width, 3], in reading order.
 
     Small letters and texture make a reader unsure: then a second look, at twice the size, decides about the doubtful
-    places where it is clearly surer. A letter alone that it does not see was none.
+    places where it is clearly surer. A character alone that it does not see was none; a Latin letter or digit alone,
+    which round and straight things look like, is looked at twice however sure it is.
     """
     lines = _seen(pixels, 1)
-    if any(line.sure < DOUBTFUL for line in lines):
+    if any(line.sure < DOUBTFUL or _is_thing_like(line) for line in lines):
         lines = _decided(lines, _seen(pixels, _ENLARGED))
     rows = _rows([line for line in lines if line.sure >= LEAST_SURE])
     return [line for row in rows if not _is_a_thing(row) for line in row]
@@ -81,15 +83,28 @@ def join_lines(texts: Sequence[str]) -> str:
 
 
 def _is_a_thing(row: Sequence[Line]) -> bool:
-    """A letter or digit alone in its row is most often a round or straight thing."""
-    return len(row) == 1 and len(row[0].text) == 1 and not _WIDE.match(row[0].text)
+    """A letter or digit alone in its row is most often a round or straight thing, but "a" is a word."""
+    return len(row) == 1 and _is_thing_like(row[0]) and not (row[0].text in "aA" and row[0].sure >= DOUBTFUL)
+
+
+def _is_thing_like(line: Line) -> bool:
+    return len(line.text) == 1 and not _WIDE.match(line.text)
 
 
 def _seen(pixels: Pixels, times: int) -> list[Line]:
-    """What the model finds at so many times the picture's size; boxes are in the picture's own pixels."""
+    """What the model finds at so many times the picture's size, in one script; boxes are in its own pixels."""
     if times > 1:
         pixels = opencv().resize(pixels, None, fx=times, fy=times, interpolation=opencv().INTER_CUBIC)
-    found = _reader()(pixels[:, :, ::-1])
+    lines = _found(pixels, times, None)
+    texts = {sure: [line.text for line in lines if (line.sure >= DOUBTFUL) is sure] for sure in (True, False)}
+    script = broken_script(texts[True], texts[False])
+    return lines if script is None else _found(pixels, times, script)
+
+
+def _found(pixels: Pixels, times: int, script: Script | None) -> list[Line]:
+    reader = _reader()
+    reader.text_rec.postprocess_op.script = script
+    found = reader(pixels[:, :, ::-1])
     if not found.txts:
         return []
     lines = [
@@ -104,9 +119,12 @@ def _decided(first: Sequence[Line], second: Sequence[Line]) -> list[Line]:
     chosen = [line for line in second if line.sure >= DOUBTFUL and not any(_touch(line, one) for one in first)]
     for line in first:
         rivals = [one for one in second if _touch(line, one)]
-        if line.sure >= DOUBTFUL or (not rivals and len(line.text) > 1):
+        if not rivals:
+            stays = len(line.text) > 1 or (line.sure >= DOUBTFUL and not _is_thing_like(line))
+            chosen += [line] if stays else []
+        elif line.sure >= DOUBTFUL:
             chosen.append(line)
-        elif rivals:
+        else:
             surer = min(one.sure for one in rivals) > line.sure + _CLEARLY
             chosen += [one for one in rivals if one not in chosen] if surer else [line]
     return chosen
@@ -155,7 +173,7 @@ def _reader() -> Any:
         from rapidocr import RapidOCR  # noqa: PLC0415 (the `content` extra)
     except ImportError as error:
         raise ConfigError("text in pictures is read with RapidOCR; pip install plait[content]") from error
-    return RapidOCR(
+    reader: Any = RapidOCR(
         params={
             "Global.use_cls": False,
             "Global.log_level": "error",
@@ -166,3 +184,6 @@ def _reader() -> Any:
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
         }
     )
+    recogniser = reader._load_rec_model()  # it would be loaded with the first picture
+    recogniser.postprocess_op = LimitedDecoder(recogniser.postprocess_op)
+    return reader

@@ -1,0 +1,79 @@
+"""Which characters a reader may find: Latin letters without accents, and Chinese in one script at a time.
+
+The model knows the letters of many languages and both scripts of Chinese, and takes one for its look-alike in another.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Script(Enum):
+    """The two ways of writing Chinese, with the character set of each."""
+
+    SIMPLIFIED = "gb2312"
+    TRADITIONAL = "big5"
+
+    @property
+    def other(self) -> "Script":
+        return Script.TRADITIONAL if self is Script.SIMPLIFIED else Script.SIMPLIFIED
+
+    def has_alone(self, character: str) -> bool:
+        """Only this script writes that character."""
+        return _within(character, self) and not _within(character, self.other)
+
+
+def broken_script(sure: Sequence[str], doubtful: Sequence[str]) -> Script | None:
+    """The script of a picture whose lines hold characters of the other one as well; None where all agree.
+
+    A text keeps to one script, and of traditional text a good part is written in no other way: so it is simplified
+    unless sure lines have more characters that only traditional script has than all have that only simplified has.
+    """
+    simplified = _count([*sure, *doubtful], Script.SIMPLIFIED)
+    script = Script.TRADITIONAL if _count(sure, Script.TRADITIONAL) > simplified else Script.SIMPLIFIED
+    return script if _count([*sure, *doubtful], script.other) else None
+
+
+class LimitedDecoder:
+    """A recogniser's decoder that leaves characters out; their probability goes to the others.
+
+    Args:
+        decoder: from probabilities [lines, steps, characters] to texts; its `character` names the last axis.
+    """
+
+    def __init__(self, decoder: Any) -> None:
+        self._decoder = decoder
+        names: list[str] = decoder.character
+        self._accented = np.array([_accented(name) for name in names])
+        self._of = {script: np.array([script.has_alone(name) for name in names]) for script in Script}
+        self.script: Script | None = None
+        """The only script that may be found; None for both."""
+
+    def __call__(self, probability_LSV: NDArray[np.float32], *args: Any, **settings: Any) -> Any:
+        """The decoder's answer."""
+        out_V = self._accented | self._of[self.script.other] if self.script else self._accented
+        if out_V[probability_LSV.argmax(axis=2)].any():
+            kept_LSV = np.where(out_V, np.float32(0), probability_LSV)
+            probability_LSV = kept_LSV / np.maximum(kept_LSV.sum(axis=2, keepdims=True), np.float32(1e-9))
+        return self._decoder(probability_LSV, *args, **settings)
+
+
+def _count(texts: Sequence[str], script: Script) -> int:
+    return sum(script.has_alone(character) for text in texts for character in text)
+
+
+def _within(character: str, script: Script) -> bool:
+    try:
+        character.encode(script.value)
+    except UnicodeEncodeError:
+        return False
+    return len(character) == 1 and unicodedata.name(character, "").startswith("CJK")
+
+
+def _accented(character: str) -> bool:
+    """A Latin letter that English does not have."""
+    return len(character) == 1 and not character.isascii() and unicodedata.name(character, "").startswith("LATIN")
