@@ -9,6 +9,8 @@ def look(media, known):
     content = media._path.read_text(encoding="utf-8")
     if content == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
+    if content == "slow":
+        time.sleep(5)
     if content == "stuck":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
         time.sleep(60)

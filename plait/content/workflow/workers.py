@@ -15,7 +15,7 @@ from typing import Any
 from plait.content.media.opened import MediaLimits, OpenedMedia
 from plait.content.workflow.sheet import Kept, Sheet, Source, State
 from plait.content.workflow.step import Failed, FileStep, Outcome, attempt
-from plait.errors import ContentError
+from plait.errors import PassingError
 
 CRASHED = "a decoder or model crashed on this file"
 STUCK = "a decoder or model never came back from this file"
@@ -147,10 +147,13 @@ def _look(task: FileTask) -> FileResult:
 
 @contextmanager
 def _no_longer_than(seconds: float) -> Iterator[None]:
-    """Raises a ContentError within the block once the time is up (where the system has such alarms)."""
+    """Raises a PassingError within the block once the time is up (where the system has such alarms).
+
+    The clock is the wall's: on a machine that is busy with something else the next run may well be in time.
+    """
 
     def ring(*_: object) -> None:
-        raise ContentError(f"took longer than {seconds:g} s (content.step_seconds)")
+        raise PassingError(f"took longer than {seconds:g} s (content.step_seconds)")
 
     if not hasattr(signal, "setitimer"):
         yield
