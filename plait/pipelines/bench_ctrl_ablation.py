@@ -77,17 +77,21 @@ def measure_ablation(project: Project, options: AblationOptions) -> tuple[dict[s
 
 
 def _with_variants(project: Project, options: AblationOptions) -> Project:
-    """The workspace with a model per variant, and one for its stage one."""
+    """The workspace with a model per variant, and one for its stage one; both differ from the workspace's own."""
     shared = parse_overrides(list(options.align))
     models = dict(project.workspace.models)
     for variant in options.variants:
         start = _start(options, variant)
         over = merge(shared, dict(VARIANTS[variant]))
-        models[start] = ModelSettings(recipe=f"{options.recipe}-align", overrides=over)
-        models[_model(options, variant)] = ModelSettings(
-            recipe=options.recipe, overrides={"training": {"start_from": start}}
-        )
+        models[start] = _differing(project, f"{options.recipe}-align", over)
+        models[_model(options, variant)] = _differing(project, options.recipe, {"training": {"start_from": start}})
     return replace(project, workspace=project.workspace.model_copy(update={"models": models}))
+
+
+def _differing(project: Project, model: str, overrides: Mapping[str, Any]) -> ModelSettings:
+    """A model of the workspace (or a recipe) with values laid over what the workspace says of it."""
+    own = project.workspace.models.get(model, ModelSettings(recipe=model))
+    return ModelSettings(recipe=own.recipe, overrides=merge(own.overrides, dict(overrides)))
 
 
 def _alignment(project: Project, options: AblationOptions, variant: str) -> float:

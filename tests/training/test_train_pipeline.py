@@ -11,6 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from plait.cli.app import register_commands
+from plait.config.workspace import ModelSettings
 from plait.console.alignment_page import alignment_page
 from plait.errors import ArtifactError, ConfigError
 from plait.features.dataset import EncodedDataset
@@ -174,6 +175,21 @@ def test_the_ablation_of_ctrl(embedded):
     assert metrics["m_4.gain"].value == pytest.approx(gain)
     known = measure_ctrl(embedded, CtrlOptions(("dcnv2",), (1,), bootstrap=40, requests=0, write=False))[0]
     assert metrics["dcnv2.auc"] == known["dcnv2.auc"]
+
+
+def test_the_ablation_sees_what_the_workspace_lets_its_models_see(embedded):
+    """The variant without a change is the CTRL of the table, in a workspace that keeps inputs from its models too."""
+    narrow = {"model": {"inputs": ["user", "item"]}}
+    models = {
+        name: ModelSettings(recipe=name, overrides=narrow) for name in ("dcnv2", "ctrl-dcnv2", "ctrl-dcnv2-align")
+    }
+    project = replace(embedded, workspace=embedded.workspace.model_copy(update={"models": models}))
+    options = AblationOptions(variants=("as_shipped",), bootstrap=40, write=False)
+    metrics, _ = measure_ablation(project, options)
+    table = CtrlOptions(("dcnv2", "ctrl-dcnv2"), (1,), bootstrap=40, requests=0, write=False)
+    known, _ = measure_ctrl(project, table)
+    assert metrics["as_shipped.auc"] == known["ctrl_dcnv2.auc"]
+    assert metrics["as_shipped.bytes"] == known["dcnv2.bytes"]
 
 
 def test_the_table_of_text_methods(embedded):
