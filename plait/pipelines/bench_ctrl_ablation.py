@@ -77,7 +77,7 @@ def measure_ablation(project: Project, options: AblationOptions) -> tuple[dict[s
 
 
 def _with_variants(project: Project, options: AblationOptions) -> Project:
-    """The workspace with a model per variant, and one for its stage one; both differ from the workspace's own."""
+    """The workspace with a model per variant, and one for its stage one."""
     shared = parse_overrides(list(options.align))
     models = dict(project.workspace.models)
     for variant in options.variants:

@@ -92,7 +92,7 @@ def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
             settings.append(_measure(data, seen, Setting("zero"), options, most=0, seconds=seconds))
         settings.append(_measure(data, seen, Setting(few), options, most=options.examples, seconds=seconds))
     metrics = {key: metric for setting in settings for key, metric in _metrics(setting, data.taxonomy.depth).items()}
-    path = _write(options, data, settings, metrics) if options.write else None
+    path = _write_labels(options, data, settings, metrics) if options.write else None
     return LabelEvaluation(settings, metrics, path)
 
 
@@ -117,7 +117,7 @@ def compare_text_weights(options: EvaluationOptions, weights: Sequence[float]) -
     metrics: dict[str, Metric] = {}
     views: list[tuple[View, str]] = [("both", "few"), ("no_label_words", "few_no_label_words")]
     for view, name in views:
-        shown, sight = _shown(data, view, encoder, cache)
+        shown, sight = _shown(pool, view, encoder, cache)
         seen, current = sight(shown), TEXT_BESIDE_PICTURES
         for weight in weights:
             seen.feature_ND[:, sight.text_columns] *= np.float32(weight / current)
@@ -126,7 +126,7 @@ def compare_text_weights(options: EvaluationOptions, weights: Sequence[float]) -
             settings.append(_measure(pool, seen, setting, options, most=options.examples, seconds=0.0))
             found = _metrics(setting, data.taxonomy.depth)
             metrics |= {key: one for key, one in found.items() if key.count(".") == 2 and key[-2] == "l"}
-    path = _write_weights(options, pool, metrics) if options.write else None
+    path = _write_weights(options, pool, weights, metrics) if options.write else None
     return LabelEvaluation(settings, metrics, path)
 
 
@@ -226,38 +226,44 @@ def _metrics(setting: Setting, depth: int) -> dict[str, Metric]:
     return found
 
 
-def _write(
+def _write_labels(
     options: EvaluationOptions, data: LabelledCreatives, settings: Sequence[Setting], metrics: dict[str, Metric]
 ) -> Path:
     worst = "; ".join(f"{true} as {said}: {count}" for true, said, count in settings[-1].confusions[:5])
-    return write_result(
-        f"understand_{options.data}",
-        command=f"plait understand evaluate --data {options.data} --data-folder DATA",
-        data=f"{data.words}, {len(data.test_M):,} of them for the test; examples and unlabelled rows from the others",
-        seeds=[options.seed],
-        metrics=metrics,
-        notes=(
-            f"Light classifier, no language model. `few`: at most {options.examples} labels a leaf, mean and range "
-            f"over {options.draws} draws. A level counts as right when the whole path down to it is. `ece` and "
-            f"`coverage_95` use the calibrated confidence. `creatives_per_s` counts texts' vectors (where they are not "
-            f"kept yet), features and answers, not the photographs' features, which are kept. Commonest mistakes of "
-            f"{settings[-1].name}: {worst}."
-        ),
+    rows = f"{data.words}, {len(data.test_M):,} of them for the test; examples and unlabelled rows from the others"
+    notes = (
+        f"Light classifier, no language model. `few`: at most {options.examples} labels a leaf, mean and range "
+        f"over {options.draws} draws. A level counts as right when the whole path down to it is. `ece` and "
+        f"`coverage_95` use the calibrated confidence. `creatives_per_s` counts texts' vectors (where they are not "
+        f"kept yet), features and answers, not the photographs' features, which are kept. Commonest mistakes of "
+        f"{settings[-1].name}: {worst}."
     )
+    return _write(options, metrics, rows, notes)
 
 
-def _write_weights(options: EvaluationOptions, pool: LabelledCreatives, metrics: dict[str, Metric]) -> Path:
+def _write_weights(
+    options: EvaluationOptions, pool: LabelledCreatives, weights: Sequence[float], metrics: dict[str, Metric]
+) -> Path:
+    rows = f"{pool.words}; of the pool {len(pool.pool_M):,} teach and {len(pool.test_M):,} are answered"
+    notes = (
+        f"Which weight texts have beside pictures, whole names and without label words, at most {options.examples} "
+        f"labels a leaf, mean and range over {options.draws} draws. No row of understand_{options.data}'s test is "
+        "among these."
+    )
+    flags = "".join(f" --weigh {weight:g}" for weight in weights)
+    return _write(options, metrics, rows, notes, suffix="_weights", flags=flags)
+
+
+def _write(
+    options: EvaluationOptions, metrics: dict[str, Metric], rows: str, notes: str, *, suffix: str = "", flags: str = ""
+) -> Path:
     return write_result(
-        f"understand_{options.data}_weights",
-        command=f"plait understand evaluate --data {options.data} --data-folder DATA --weigh WEIGHT ...",
-        data=f"{pool.words}; of the pool {len(pool.pool_M):,} teach and {len(pool.test_M):,} are answered",
+        f"understand_{options.data}{suffix}",
+        command=f"plait understand evaluate --data {options.data} --data-folder DATA{flags}",
+        data=rows,
         seeds=[options.seed],
         metrics=metrics,
-        notes=(
-            f"Which weight texts have beside pictures, whole names and without label words, at most {options.examples} "
-            f"labels a leaf, mean and range over {options.draws} draws. No row of understand_{options.data}'s test is "
-            "among these."
-        ),
+        notes=notes,
     )
 
 

@@ -95,21 +95,31 @@ def test_weights_of_texts_are_compared_without_any_row_of_the_test(
     pictured: LabelledCreatives, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")
-    rows, features = [], []
-    measure = understand_evaluate._measure
+    rows, features, fitted = [], [], []
+    measure, fit = understand_evaluate._measure, understand_evaluate.Sight.fit
 
     def measured(data: LabelledCreatives, seen: Seen, *rest: Any, **settings: Any) -> Any:
         rows.append((data.pool_M, data.test_M))
         features.append(seen.feature_ND.copy())
         return measure(data, seen, *rest, **settings)
 
+    def fit_on(shown: Any, *rest: Any) -> Any:
+        fitted.append(shown.picture_NP)
+        return fit(shown, *rest)
+
     monkeypatch.setattr(understand_evaluate, "_measure", measured)
-    options = EvaluationOptions("fashion", tmp_path, cache=tmp_path, examples=3, draws=2, write=False)
+    monkeypatch.setattr(understand_evaluate.Sight, "fit", fit_on)
+    monkeypatch.chdir(tmp_path)
+    options = EvaluationOptions("fashion", tmp_path, cache=tmp_path, examples=3, draws=2)
     found = compare_text_weights(options, [2.0, 0.5])
+    assert found.path is not None
+    assert json.loads(found.path.read_text(encoding="utf-8"))["command"].endswith("--weigh 2 --weigh 0.5")
     names = [f"{name}.weight_{weight}" for name in ("few", "few_no_label_words") for weight in ("2", "0_5")]
     assert sorted(found.metrics) == sorted(f"{name}.l{level}" for name in names for level in (1, 2))
     for teach_M, answered_M in rows:
         assert sorted([*teach_M, *answered_M]) == pictured.pool_M.tolist()
+        for picture_NP in fitted:
+            np.testing.assert_array_equal(picture_NP, pictured.picture_ND[teach_M])
     lengths = [np.linalg.norm(feature_ND, axis=0) for feature_ND in features[:2]]
     ratio = (lengths[1] / np.maximum(lengths[0], 1e-12))[lengths[0] > 1e-6]
     assert set(ratio.round(3).tolist()) == {1.0, 0.25}
