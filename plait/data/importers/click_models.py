@@ -4,7 +4,7 @@ from typing import Any
 
 from plait.config import ModelSettings
 
-_ALIGNED = ("ctrl-autoint", "ctrl-dcnv2")
+_ALIGNED = ("ctrl-autoint", "ctrl-dcnv2", "ctrl-dcnv2-tuned")
 _NAMES = (
     "wide-deep",
     "deepfm",
