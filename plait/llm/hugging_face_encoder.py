@@ -1,5 +1,6 @@
 """Encoders from the Hugging Face hub or a local folder: sentence-transformers models, causal models' hidden states."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from plait.config.embedding import Pooling
 from plait.data.artifacts import fingerprint_files
@@ -82,16 +83,51 @@ class CausalEncoder:
         parts = [self._batch(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH)]
         return torch.cat(parts).numpy() if parts else np.empty((0, self.width), np.float32)
 
+    @property
+    def depth(self) -> int:
+        """See `plait.llm.tunable.TunableEncoder`."""
+        return int(self._model.config.num_hidden_layers)
+
+    @torch.inference_mode()
+    def states(self, texts: Sequence[str], layers: int) -> list[NDArray[np.float16]]:
+        """See `plait.llm.tunable.TunableEncoder`."""
+        found = []
+        for start in range(0, len(texts), _BATCH):
+            code_BL, length_B = self._padded(texts[start : start + _BATCH])
+            states = self._states(code_BL, length_B, output_hidden_states=True).hidden_states
+            rows = zip(states[-1 - layers].half().numpy(), length_B.tolist(), strict=True)
+            found += [state_LD[:length].copy() for state_LD, length in rows]
+        return found
+
+    def top(self, layers: int) -> nn.Module:
+        """See `plait.llm.tunable.TunableEncoder`.
+
+        Raises:
+            ConfigError: the model is not built as Llama and its kin are.
+        """
+        missing = [name for name in ("layers", "norm", "rotary_emb") if not hasattr(self._model, name)]
+        if missing:
+            raise ConfigError(
+                f"encoder {self.name}: its last layers cannot learn: found a {type(self._model).__name__} without "
+                f"{', '.join(missing)}, expected a model built as Llama, Qwen and their kin are; set "
+                "align.tuned_layers = 0"
+            )
+        return _Top(self._model, layers, self._pooling)
+
     def _batch(self, texts: Sequence[str]) -> Tensor:
+        code_BL, length_B = self._padded(texts)
+        return _pooled(self._states(code_BL, length_B).last_hidden_state, length_B, self._pooling)
+
+    def _padded(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Codes of the tokens `[B, L]`, and how many each text has `[B]`."""
         tokens = [self._tokens(text) for text in texts]
         length = max(map(len, tokens))
         code_BL = torch.tensor([[*ids, *[0] * (length - len(ids))] for ids in tokens])
-        count_B = torch.tensor([len(ids) for ids in tokens])
-        valid_BL = torch.arange(length) < count_B[:, None]
-        state_BLD: Tensor = self._model(input_ids=code_BL, attention_mask=valid_BL.long()).last_hidden_state.float()
-        if self._pooling == "mean":
-            return (state_BLD * valid_BL[..., None]).sum(dim=1) / count_B[:, None]
-        return state_BLD[torch.arange(len(tokens)), count_B - 1]
+        return code_BL, torch.tensor([len(ids) for ids in tokens])
+
+    def _states(self, code_BL: Tensor, length_B: Tensor, **options: Any) -> Any:
+        valid_BL = torch.arange(code_BL.shape[1]) < length_B[:, None]
+        return self._model(input_ids=code_BL, attention_mask=valid_BL.long(), **options)
 
     def _tokens(self, text: str) -> list[int]:
         """The tokens that the model reads; at least one."""
@@ -100,6 +136,38 @@ class CausalEncoder:
             text = str(self._tokenizer.decode(kept[: self.max_tokens]))
         ids: list[int] = self._tokenizer(prompted(text, self._pooling))["input_ids"]
         return ids or [0]
+
+
+class _Top(nn.Module):
+    """The last decoder layers of a Llama or its kin, and the pooling."""
+
+    def __init__(self, model: Any, layers: int, pooling: Pooling) -> None:
+        super().__init__()
+        self.layers, self.norm = copy.deepcopy(model.layers[-layers:]), copy.deepcopy(model.norm)
+        self.rotary_emb = copy.deepcopy(model.rotary_emb)
+        self._dtype, self._pooling = model.dtype, pooling
+
+    def forward(self, state_NLD: Tensor, length_N: Tensor) -> Tensor:
+        """Vectors `[N, D]` of texts by the states of their tokens, padded at the end."""
+        x_NLD, length = state_NLD.to(self._dtype), state_NLD.shape[1]
+        position_1L = torch.arange(length)[None]
+        rotary = self.rotary_emb(x_NLD, position_1L)
+        # Padding stands behind every token that counts: what is causal does not see it.
+        hidden_LL = torch.ones(length, length, dtype=torch.bool).triu(1)
+        mask_11LL = torch.zeros(length, length, dtype=self._dtype).masked_fill(hidden_LL, float("-inf"))[None, None]
+        for layer in self.layers:
+            out = layer(x_NLD, attention_mask=mask_11LL, position_ids=position_1L, position_embeddings=rotary)
+            x_NLD = out if isinstance(out, Tensor) else out[0]
+        return _pooled(self.norm(x_NLD), length_N, self._pooling)
+
+
+def _pooled(state_BLD: Tensor, length_B: Tensor, pooling: Pooling) -> Tensor:
+    """One vector of a text's states: their mean, or the last one."""
+    state_BLD = state_BLD.float()
+    if pooling != "mean":
+        return state_BLD[torch.arange(len(length_B)), length_B - 1]
+    valid_BL = torch.arange(state_BLD.shape[1]) < length_B[:, None]
+    return (state_BLD * valid_BL[..., None]).sum(dim=1) / length_B[:, None]
 
 
 def _weights_of(model: str, config: object) -> str:

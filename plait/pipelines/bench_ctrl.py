@@ -12,7 +12,12 @@ from plait.pipelines.results import Metric, write_result
 from plait.training.recipe import parse_overrides
 
 BACKBONES = ("wide-deep", "deepfm", "dcnv2", "autoint")
-ALIGNED = {"ctrl-autoint": "autoint", "ctrl-dcnv2": "dcnv2", "ctrl-dnn": "dnn"}
+ALIGNED = {
+    "ctrl-autoint": "autoint",
+    "ctrl-dcnv2": "dcnv2",
+    "ctrl-dcnv2-tuned": "dcnv2",
+    "ctrl-dnn": "dnn",
+}
 """What is compared with which backbone."""
 
 

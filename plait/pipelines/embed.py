@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from plait import seeding
+from plait.data.arrays import load_arrays, save_arrays
 from plait.data.artifacts import write_atomically
 from plait.embedding.catalogue import Key, read_catalogue, read_creatives, read_profiles
 from plait.embedding.events import TextEvents, read_events, text_actions
@@ -27,7 +28,6 @@ from plait.pipelines.check import checked_tables
 from plait.pipelines.creative_groups import profile_files
 from plait.pipelines.project import Project
 from plait.pipelines.samples import built_samples
-from plait.retrieval.storage import load_arrays, save_arrays
 from plait.schema import Columns as C
 from plait.schema import CreativeProfile, Split
 from plait.telemetry import progress
@@ -186,10 +186,24 @@ def build_embeddings(project: Project, *, items: bool = True) -> Embedded:
     users = project.store.build(_USERS, inputs, lambda out: _make_users(project, encoder, out))
     of_items = None
     if items:
-        of_items = project.store.build(_ITEMS, inputs, lambda out: _make_items(project, templates, encoder, out))
+        of_items = project.store.build(_ITEMS, inputs, lambda out: _make_items(project, encoder, out))
     write_atomically(project.hidden / _RECORD, json.dumps(inputs, indent=1, ensure_ascii=False))
     made = _read_users(users)
     return Embedded(users, of_items, encoder.name, len(made.user_R), len(made.vectors_MD), encoder.width)
+
+
+def snapshot_texts(project: Project, users: UserVectors) -> list[str]:
+    """The texts behind the vectors of users, composed again: they are not kept."""
+    desk = TextDesk.open(project)
+    _, first_M = np.unique(users.text_R, return_index=True)
+    user_M, time_M = users.user_R[first_M], users.time_R[first_M]
+    return desk.compose(Snapshots(user_M, desk.events.known_before(user_M, time_M), time_M))
+
+
+def item_texts(project: Project) -> list[str]:
+    """The texts behind the vectors of items."""
+    catalogue = read_catalogue(checked_tables(project), project.workspace.embedding.language)
+    return [workspace_templates(project).item(words) for words in catalogue.words]
 
 
 @contextmanager
@@ -276,10 +290,9 @@ def _make_users(project: Project, encoder: TextEncoder, out: Path) -> None:
     pl.Series("user_id", desk.events.users).to_frame().write_parquet(out / "ids.parquet")
 
 
-def _make_items(project: Project, templates: TextTemplates, encoder: TextEncoder, out: Path) -> None:
+def _make_items(project: Project, encoder: TextEncoder, out: Path) -> None:
     catalogue = read_catalogue(checked_tables(project), project.workspace.embedding.language)
-    texts = [templates.item(words) for words in catalogue.words]
-    save_arrays(out, vectors=encode_kept(project, encoder, texts, "items"))
+    save_arrays(out, vectors=encode_kept(project, encoder, item_texts(project), "items"))
     pl.Series("item_id", list(catalogue.rows)).to_frame().write_parquet(out / "ids.parquet")
 
 

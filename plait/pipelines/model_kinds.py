@@ -10,8 +10,9 @@ from torch import nn
 from plait.data.artifacts import fingerprint, fingerprint_files, write_atomically
 from plait.data.item_sequences import ITEMS_FILE, ItemSequences
 from plait.features.dataset import EncodedDataset
+from plait.llm.tunable import open_tunable
 from plait.models.builder import build_model
-from plait.models.config import AlignedConfig, NextItemConfig
+from plait.models.config import AlignedConfig, AlignmentConfig, NextItemConfig
 from plait.models.ctrl import AlignedTower
 from plait.models.loading import MODEL_FILE, SPEC_FILE
 from plait.models.next_item import NextItemModel
@@ -21,7 +22,7 @@ from plait.pipelines.feature_groups import group_folders
 from plait.pipelines.feedback import training_shares
 from plait.pipelines.item_sequences import item_sequences
 from plait.pipelines.project import Project
-from plait.pipelines.sample_texts import load_sample_texts, sample_texts
+from plait.pipelines.sample_texts import aligned_texts
 from plait.schema import Split
 from plait.training import (
     AlignmentTask,
@@ -68,7 +69,7 @@ def model_kind(project: Project, recipe: Recipe) -> ModelKind:
     encoded = encoded_dataset(project)
     groups = group_folders(project, encoded, recipe.features.use)
     if isinstance(recipe.model, AlignedConfig):
-        return AlignmentKind(project, encoded, groups)
+        return AlignmentKind(project, encoded, groups, recipe.model.align)
     return RankerKind(project, encoded, groups)
 
 
@@ -121,20 +122,30 @@ class RankerKind:
 
 
 class AlignmentKind:
-    """Stage one of CTRL: rankers to be, on encoded samples and their texts."""
+    """Stage one of CTRL: rankers to be, on encoded samples and their texts.
 
-    def __init__(self, project: Project, data: Path, groups: Mapping[str, Path]) -> None:
+    Args:
+        project: the workspace.
+        data: the encoded samples.
+        groups: folders of the derived feature groups that the model reads, by name.
+        align: what the text tower is: frozen, or with layers that learn.
+    """
+
+    def __init__(self, project: Project, data: Path, groups: Mapping[str, Path], align: AlignmentConfig) -> None:
         self._ranker = RankerKind(project, data, groups)
         self.groups = self._ranker.groups
         self._dataset = EncodedDataset.open(data, list(groups.values()))
-        self.data = sample_texts(project)
-        self._texts = load_sample_texts(self.data)
+        self._project = project
+        self.data, self._texts = aligned_texts(project, align)
 
     def build(self, recipe: Recipe) -> AlignedTower:
         """The ranker that the recipe sizes, and both projections."""
         if not isinstance(recipe.model, AlignedConfig):
             raise TypeError(f"{recipe.model.family} is not aligned with texts")
-        return AlignedTower(recipe.model, self._dataset.spec, self._dataset.item_fields_VI, self._texts.width)
+        layers, top = recipe.model.align.tuned_layers, None
+        if layers:
+            top = open_tunable(self._project.workspace.embedding.encoder, layers, self._project.root).top(layers)
+        return AlignedTower(recipe.model, self._dataset.spec, self._dataset.item_fields_VI, self._texts.width, top)
 
     def train(self, model: nn.Module, config: TrainingConfig, run: Path, *, resume: bool) -> TrainingResult:
         """Descent on finding one's text, and one's row."""

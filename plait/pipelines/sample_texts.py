@@ -1,24 +1,29 @@
 """Exposures as text vectors: what `plait embed` made of users and items, beside the exposures' contexts in words."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from plait.data.arrays import load_arrays, save_arrays
 from plait.embedding.sample_texts import SampleTexts, TextPart
+from plait.embedding.token_states import read_states, write_states
+from plait.errors import ConfigError
 from plait.features.dataset import EncodedDataset
 from plait.llm.encoders import open_encoder
-from plait.pipelines.embed import UserVectors, encode_kept, item_vectors, user_vectors
+from plait.llm.tunable import open_tunable
+from plait.models.config import AlignmentConfig
+from plait.pipelines.embed import UserVectors, encode_kept, item_texts, item_vectors, snapshot_texts, user_vectors
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import Project
 from plait.pipelines.samples import built_samples
-from plait.retrieval.storage import load_arrays, save_arrays
 from plait.schema import Meaning, TableName
 
 _PARTS = ("user", "item", "context")
-_VERSION = 1
+_VERSION = 2
 
 
 def sample_texts(project: Project) -> Path:
@@ -55,6 +60,7 @@ def sample_texts(project: Project) -> Path:
             parts["context"] = _context_part(project, columns)
         for name, part in parts.items():
             save_arrays(out, **{f"{name}_vectors": part.vectors_MW, f"{name}_rows": part.row_E})
+            save_arrays(out, **{f"{name}_sources": part.source_M})
 
     return project.store.build("sample-texts", inputs, make)
 
@@ -66,8 +72,66 @@ def load_sample_texts(folder: Path) -> SampleTexts:
         ArtifactError: a file is damaged.
     """
     present = [name for name in _PARTS if (folder / f"{name}_rows.npy").exists()]
-    arrays = load_arrays(folder, *(f"{name}_{kind}" for name in present for kind in ("vectors", "rows")))
-    return SampleTexts([TextPart(arrays[f"{name}_vectors"], arrays[f"{name}_rows"]) for name in present])
+    kinds = ("vectors", "rows", "sources")
+    arrays = load_arrays(folder, *(f"{name}_{kind}" for name in present for kind in kinds))
+    parts = {name: [arrays[f"{name}_{kind}"] for kind in kinds] for name in present}
+    return SampleTexts({name: TextPart(vectors, rows, sources) for name, (vectors, rows, sources) in parts.items()})
+
+
+def aligned_texts(project: Project, align: AlignmentConfig) -> tuple[Path, SampleTexts]:
+    """What stage one of CTRL reads: the folder of derived data, and the texts of all exposures.
+
+    Where the encoder's last layers learn, states from below them stand in for the vectors of the parts that they read;
+    they are made now if need be.
+
+    Raises:
+        ArtifactError: as `sample_texts`.
+        ConfigError: the encoder's layers are out of reach, or the workspace has none of the parts.
+    """
+    plain = sample_texts(project)
+    texts = load_sample_texts(plain)
+    if not align.tuned_layers:
+        return plain, texts
+    encoder = open_tunable(project.workspace.embedding.encoder, align.tuned_layers, project.root)
+    names = _tuned_parts(texts, align)
+    inputs = {
+        "version": 1,
+        "texts": plain.name,
+        "encoder": [encoder.name, encoder.version],
+        "layers": align.tuned_layers,
+        "parts": names,
+    }
+
+    def make(out: Path) -> None:
+        for name in names:
+            every = _texts_of(project, name)
+            chosen = [every[row] for row in texts.parts[name].source_M[1:].tolist()]
+            write_states(out, name, chosen, encoder, align.tuned_layers)
+
+    folder = project.store.build("token-states", inputs, make)
+    parts = dict(texts.parts)
+    for name in names:
+        states = read_states(folder, name, len(parts[name].vectors_MW) - 1)
+        parts[name] = replace(parts[name], states=states)
+    return folder, SampleTexts(parts)
+
+
+def _tuned_parts(texts: SampleTexts, align: AlignmentConfig) -> list[str]:
+    found: list[str] = [name for name in texts.parts if name in align.tuned_parts]
+    if not found:
+        raise ConfigError(
+            f"align.tuned_parts is {align.tuned_parts}: samples of this workspace have the parts {list(texts.parts)}"
+        )
+    return found
+
+
+def _texts_of(project: Project, part: str) -> list[str]:
+    """All texts that a part was made of, in the order of its sources."""
+    if part == "user":
+        return snapshot_texts(project, user_vectors(project)[1])
+    if part == "item":
+        return item_texts(project)
+    return _contexts(project, _context_columns(project))[0]
 
 
 def seen_texts(dataset: EncodedDataset, users: UserVectors) -> NDArray[np.int64]:
@@ -100,9 +164,14 @@ def _context_columns(project: Project) -> Sequence[str]:
 
 
 def _context_part(project: Project, columns: Sequence[str]) -> TextPart:
+    distinct, row_E = _contexts(project, columns)
+    encoder = open_encoder(project.workspace.embedding.encoder, project.root)
+    return TextPart.of(encode_kept(project, encoder, distinct, "contexts"), row_E)
+
+
+def _contexts(project: Project, columns: Sequence[str]) -> tuple[list[str], NDArray[np.integer]]:
+    """The distinct texts of the exposures' contexts, and which each exposure has."""
     files = sorted((built_samples(project) / "exposures").glob("part-*.parquet"))
     texts = context_texts(pl.concat([pl.read_parquet(file, columns=list(columns)) for file in files]))
     distinct = texts.unique(maintain_order=True)
-    row_E = texts.cast(pl.Enum(distinct)).to_physical().to_numpy()
-    encoder = open_encoder(project.workspace.embedding.encoder, project.root)
-    return TextPart.of(encode_kept(project, encoder, distinct.to_list(), "contexts"), row_E)
+    return distinct.to_list(), texts.cast(pl.Enum(distinct)).to_physical().to_numpy()

@@ -7,10 +7,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from plait.config import Settings, Workspace
+from plait.data.arrays import save_arrays
 from plait.features.dataset import EncodedDataset
 from plait.retrieval.item_to_item import ItemToItemSettings, build_item_to_item
 from plait.retrieval.popular import PopularSettings, build_popular
-from plait.retrieval.storage import save_arrays
 from plait.retrieval.vector_index import TextNeighbours, unit_vectors
 from plait.retrieval.window import available_times, objective_values, training_events, training_gains, unwanted_actions
 from plait.schema import Columns as C

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.retrieval.storage import load_arrays
+from plait.data.arrays import load_arrays
 
 
 @dataclass(frozen=True, slots=True)

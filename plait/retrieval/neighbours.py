@@ -6,8 +6,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from plait.data.arrays import load_arrays, save_arrays
 from plait.retrieval.protocol import RetrievalQuery, Retrieved, Scores, best
-from plait.retrieval.storage import load_arrays, save_arrays
 from plait.retrieval.vector_index import unit_vectors
 
 _ROWS_AT_A_TIME = 262_144

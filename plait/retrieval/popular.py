@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.config import Settings
+from plait.data.arrays import load_arrays, save_arrays
 from plait.retrieval.protocol import Items, RetrievalQuery, Retrieved, Scores, best
-from plait.retrieval.storage import load_arrays, save_arrays
 
 
 class PopularSettings(Settings):

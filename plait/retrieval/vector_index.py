@@ -6,9 +6,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from plait.data.arrays import load_arrays, save_arrays
 from plait.errors import ArtifactError, ConfigError
 from plait.retrieval.protocol import Items, RetrievalQuery, Retrieved, Scores, best
-from plait.retrieval.storage import load_arrays, save_arrays
 
 _INDEX_FILE = "text.usearch"
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from plait.config import Workspace
+from plait.data.arrays import load_arrays
 from plait.errors import ArtifactError
 from plait.features.dataset import EncodedDataset
 from plait.features.online import OnlineFeatures
@@ -20,7 +21,6 @@ from plait.retrieval.item_to_item import ItemToItem
 from plait.retrieval.neighbours import EmbeddingNeighbours
 from plait.retrieval.popular import Popular
 from plait.retrieval.protocol import Source
-from plait.retrieval.storage import load_arrays
 from plait.retrieval.vector_index import TextNeighbours
 from plait.retrieval.window import item_rows_of_codes, objective_values, unwanted_actions, unwanted_codes
 from plait.serving.ad_auction import AdAuction

@@ -12,6 +12,7 @@ from torch import Tensor
 from plait.models.batch import Batch
 from plait.models.ctrl import AlignedTower
 from plait.models.ranker import StartsFromRates
+from plait.models.text_tower import Texts
 from plait.nn.alignment import Similarities, alignment_loss, similarities
 from plait.schema import Split
 from plait.training.config import TrainingConfig
@@ -24,14 +25,14 @@ _JUDGED_TOGETHER = 1024
 """Rows of the validation window among which each looks for its partner: the same whatever a batch of training is."""
 
 
-class Texts(Protocol):
-    """The texts of a dataset's exposures, as vectors."""
+class SampleTexts(Protocol):
+    """The texts of a dataset's exposures."""
 
     @property
     def width(self) -> int: ...
 
-    def vectors(self, rows_B: NDArray[np.int64]) -> NDArray[np.float32]:
-        """`[B, W]`."""
+    def batch(self, rows_B: NDArray[np.int64]) -> Texts:
+        """By part: vectors, or the states that the tower's learning layers read."""
 
     def keys(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64]:
         """Equal where texts are."""
@@ -41,8 +42,8 @@ class Texts(Protocol):
 class AlignmentBatch:
     """Rows and their texts, in chunks."""
 
-    chunks: Sequence[tuple[Batch, Tensor]]
-    """Exposures and text vectors `[C, W]`."""
+    chunks: Sequence[tuple[Batch, Texts]]
+    """Exposures and their texts, C at a time."""
     keys_B: Tensor
     """Equal where texts are."""
 
@@ -57,7 +58,7 @@ class AlignmentTask:
         config: how to train; `batch_size` is the number of rows among which each looks for its partner.
     """
 
-    def __init__(self, dataset: TrainingData, texts: Texts, model: AlignedTower, config: TrainingConfig) -> None:
+    def __init__(self, dataset: TrainingData, texts: SampleTexts, model: AlignedTower, config: TrainingConfig) -> None:
         self.model = model
         self._dataset, self._texts = dataset, texts
         self._align, self._config = model.align, config
@@ -130,7 +131,7 @@ class AlignmentTask:
         chunks = [
             (
                 Batch.from_features(self._dataset.impression_batch(part, self.model.rows.history)),
-                torch.from_numpy(self._texts.vectors(part)),
+                self._texts.batch(part),
             )
             for part in parts
         ]

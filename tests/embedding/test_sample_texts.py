@@ -2,6 +2,7 @@
 
 import numpy as np
 import polars as pl
+import torch
 
 from plait.embedding.sample_texts import SampleTexts, TextPart
 from plait.pipelines.embed import UserVectors
@@ -12,11 +13,12 @@ def test_parts_stand_side_by_side():
     """Texts 0 and 2 of the users are equal; the third exposure has no user text."""
     users = TextPart.of(np.array([[1, 2], [3, 4], [1, 2]], np.float32), np.array([0, 1, -1, 2]))
     items = TextPart.of(np.array([[5], [6]], np.float32), np.array([1, 0, 0, 1]))
-    texts = SampleTexts([users, items])
+    texts = SampleTexts({"user": users, "item": items})
     assert texts.width == 3
     assert texts.distinct() == [2, 2]
     rows = np.array([0, 1, 2, 3])
-    assert texts.vectors(rows).tolist() == [[1, 2, 6], [3, 4, 5], [0, 0, 5], [1, 2, 6]]
+    assert torch.cat(list(texts.batch(rows)), dim=1).tolist() == [[1, 2, 6], [3, 4, 5], [0, 0, 5], [1, 2, 6]]
+    assert users.source_M.tolist() == [-1, 0, 1], "where a text was first"
     keys = texts.keys(rows)
     assert keys[0] == keys[3]
     assert len(set(keys.tolist())) == 3

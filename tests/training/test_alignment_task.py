@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch import nn
 
+from plait.embedding.token_states import StoredStates
 from plait.models.builder import build_model
 from plait.models.config import parse_model
 from plait.models.ctrl import AlignedTower
+from plait.testing.encoders import LayeredWords
 from plait.testing.training_data import SmallDataset
 from plait.training import AlignmentTask, TrainingConfig, train_task
 from plait.training.gradient_cache import cached_loss
@@ -31,8 +33,8 @@ class ItemTexts:
         self._item_E = dataset._whole.categorical_BF[:, column].astype(np.int64)
         self._vectors_VW = np.random.default_rng(0).normal(size=(100, self.width)).astype(np.float32)
 
-    def vectors(self, rows_B):
-        return self._vectors_VW[self._item_E[rows_B]]
+    def batch(self, rows_B):
+        return [torch.from_numpy(self._vectors_VW[self._item_E[rows_B]])]
 
     def keys(self, rows_B):
         return self._item_E[rows_B]
@@ -50,6 +52,66 @@ def task(family: str = "ctrl", *, chunk: int = 1024, **training) -> AlignmentTas
 def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
     found = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
     return {name: grad.to_dense() if grad.is_sparse else grad for name, grad in found.items()}
+
+
+class ItemWords(ItemTexts):
+    """The same in three to five words an item, read by a layer that learns; the first item has no text."""
+
+    width = 8
+
+    def __init__(self, dataset: SmallDataset) -> None:
+        super().__init__(dataset)
+        texts = [" ".join(f"w{item * (place + 1) % 13}" for place in range(3 + item % 3)) for item in range(100)]
+        states = LayeredWords(self.width).states(texts, 1)
+        offset_M1 = np.cumsum([0, *map(len, states)])
+        self._states = StoredStates([(np.concatenate(states), offset_M1)])
+
+    def batch(self, rows_B):
+        return [self._states.of(self._item_E[rows_B])]
+
+
+def tuned_task(*, chunk: int = 1024, **training) -> AlignmentTask:
+    dataset = SmallDataset()
+    texts = ItemWords(dataset)
+    torch.manual_seed(2)
+    align = {**ALIGN, "chunk": chunk, "tuned_layers": 1, "tuned_rank": 2}
+    config = parse_model({"family": "ctrl", **SIZES["ctrl"], "align": align}, "test")
+    top = LayeredWords(ItemWords.width).top(1)
+    model = AlignedTower(config, dataset.spec, dataset.item_fields_VI, ItemWords.width, top)
+    settings = {"batch_size": 100, "embedding_learning_rate": 0.02, "learning_rate": 0.01, "metric": "alignment"}
+    return AlignmentTask(dataset, texts, model, TrainingConfig(**settings | training))
+
+
+def test_layers_that_learn_are_trained_and_resumed_like_the_rest(tmp_path):
+    """Texts are found, the layer's two thin matrices have moved, its own weights have not and are not kept."""
+    aligned = tuned_task(epochs=8)
+    top = aligned.model.of_text.top.layer
+    frozen_OI = top.weight_OI.clone()
+    train_task(aligned, aligned._config, tmp_path / "run")
+    assert aligned.validate()["alignment"] > 0.9
+    assert torch.equal(top.weight_OI, frozen_OI)
+    assert float(top.up.weight.detach().abs().max()) > 0
+    kept = [name for name in aligned.model.state_dict() if ".top." in name]
+    assert kept == ["of_text.top.layer.down.weight", "of_text.top.layer.up.weight"]
+    again = tuned_task(epochs=8)
+    train_task(again, again._config, tmp_path / "run")
+    for name, weight in aligned.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], weight), name
+
+
+@pytest.mark.parametrize("chunk", [1, 33])
+def test_gradient_caching_goes_through_layers_that_learn(chunk):
+    whole, cached = tuned_task(), tuned_task(chunk=chunk)
+    for one in (whole, cached):
+        torch.nn.init.ones_(one.model.of_text.top.layer.up.weight)
+    (batch, _), (pieces, _) = next(whole.batches(0, 0)), next(cached.batches(0, 0))
+    whole.loss(batch).backward()
+    cached.loss(pieces)
+    expected, found = gradients(whole.model), gradients(cached.model)
+    assert "of_text.top.layer.down.weight" in expected
+    assert set(expected) == set(found)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
 
 
 @pytest.mark.parametrize("family", list(SIZES))

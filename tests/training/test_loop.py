@@ -300,6 +300,8 @@ def test_recipes_all_load():
         "ctrl-autoint-align",
         "ctrl-dcnv2",
         "ctrl-dcnv2-align",
+        "ctrl-dcnv2-tuned",
+        "ctrl-dcnv2-tuned-align",
         "ctrl-dnn",
         "ctrl-dnn-align",
         "dcnv2",

@@ -16,7 +16,9 @@ from plait.console.alignment_page import alignment_page
 from plait.errors import ArtifactError, ConfigError
 from plait.features.dataset import EncodedDataset
 from plait.models.batch import Batch
+from plait.models.config import AlignmentConfig
 from plait.models.loading import load_model, load_spec
+from plait.models.text_tower import TextTower, TokenStates
 from plait.pipelines.alignment_map import alignment_map
 from plait.pipelines.bench_ctrl import CtrlOptions, measure_ctrl
 from plait.pipelines.bench_ctrl_ablation import AblationOptions, measure_ablation
@@ -26,10 +28,11 @@ from plait.pipelines.embed import build_embeddings, user_vectors
 from plait.pipelines.embedding_views import keep_alignment, kept_views
 from plait.pipelines.encode import encoded_dataset
 from plait.pipelines.project import open_project
+from plait.pipelines.sample_texts import aligned_texts
 from plait.pipelines.train import train_model
 from plait.registry import Registry
 from plait.schema import Split
-from plait.testing.encoders import HashedWords
+from plait.testing.encoders import HashedWords, LayeredWords
 
 WORKSPACE = """
 name = "small shop"
@@ -116,8 +119,8 @@ def test_a_run_is_trained_once_and_registered(root):
 @pytest.fixture
 def embedded(root, monkeypatch):
     """The shop with text vectors of a made-up encoder."""
-    for module in ("plait.pipelines.embed", "plait.pipelines.sample_texts"):
-        monkeypatch.setattr(f"{module}.open_encoder", lambda *_: HashedWords(width=40))
+    for module in ("plait.pipelines.embed", "plait.pipelines.sample_texts", "plait.llm.tunable"):
+        monkeypatch.setattr(f"{module}.open_encoder", lambda *_: LayeredWords(width=40))
     project = open_project(root)
     build_embeddings(project)
     return project
@@ -140,6 +143,36 @@ def test_what_ctrl_leaves_behind_is_the_backbone(embedded):
     stage_one = train_model(embedded, "ctrl-autoint-align")
     with pytest.raises(ArtifactError, match="family 'ctrl'"):
         load_model(registry.resolve(stage_one.reference))
+
+
+def test_a_text_tower_that_learns_leaves_the_backbone_behind_too(embedded):
+    """Its layer moves, it reads the texts that the vectors were made of, and what is served has no trace of it."""
+    once = {"training": {"epochs": 1, "tensorboard": False}}
+    plain, tuned = (train_model(embedded, recipe, overrides=once).model for recipe in ("dcnv2", "ctrl-dcnv2-tuned"))
+    assert list(plain.state_dict()) == list(tuned.state_dict())
+    stage_one = train_model(embedded, "ctrl-dcnv2-tuned-align", overrides=once).model
+    learnt = {name: value for name, value in stage_one.of_text.top.state_dict().items() if "up" in name}
+    assert learnt, "B begins at zero"
+    assert all(float(value.abs().max()) > 0 for value in learnt.values())
+
+
+def test_what_learning_layers_read_is_what_was_encoded(embedded):
+    """Untouched, the layers make of every exposure's states the vectors that the frozen tower is given."""
+    align = AlignmentConfig(tuned_layers=1)
+    (folder, frozen), (tuned_folder, tuned) = (aligned_texts(embedded, each) for each in (AlignmentConfig(), align))
+    assert folder != tuned_folder
+    assert aligned_texts(embedded, align)[0] == tuned_folder, "made once"
+    rows = np.arange(0, 1200, 7)
+    tower = TextTower(align, tuned.width, LayeredWords(width=40).top(1))
+    vectors = [tower._vectors(part).detach() for part in tuned.batch(rows)]
+    assert len(vectors) == len(frozen.parts) == 2
+    for vector_BW, expected_BW in zip(vectors, frozen.batch(rows), strict=True):
+        torch.testing.assert_close(vector_BW, expected_BW, atol=1e-3, rtol=0)
+        assert float(expected_BW.abs().sum()) > 0
+    items_only = aligned_texts(embedded, align.model_copy(update={"tuned_parts": ["item"]}))[1].batch(rows)
+    assert [type(part) for part in items_only] == [torch.Tensor, TokenStates]
+    with pytest.raises(ConfigError, match=r"tuned_parts is \['context'\]: .* parts \['user', 'item'\]"):
+        aligned_texts(embedded, align.model_copy(update={"tuned_parts": ["context"]}))
 
 
 def test_alignment_without_texts_says_what_to_run(root, tmp_path):

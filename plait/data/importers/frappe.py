@@ -226,7 +226,7 @@ _TOLD_IN_TEXTS = EmbeddingSettings(
 )
 """Users told by the apps that are never shown, whatever the ordinal clock says."""
 
-_MODELS = click_models(inputs=["user", "item", "context"], embedding_dim=16)
+_MODELS = click_models(inputs=["user", "item", "context"], embedding_dim=16, tuned_parts=["user", "context"])
 """Published tables give models user, app and context; what the ordinal clock would count is left out."""
 
 _HEADER = (

@@ -55,7 +55,7 @@ OCCUPATIONS = (
 _UNDECIDED = 3.0
 """Stars that say neither liked nor disliked."""
 
-_MODELS = click_models(inputs=["user", "item"])
+_MODELS = click_models(inputs=["user", "item"], tuned_parts=["item"])
 """Published tables give models ids, profile and film, no clock and no counts."""
 _EMBEDDING = EmbeddingSettings(
     encoder=EncoderSettings(kind="minilm", max_tokens=128),

@@ -32,5 +32,5 @@ def load_arrays(folder: Path, *names: str) -> dict[str, NDArray[Any]]:
             # As a plain array: NumPy is slow to slice one of the class memmap.
             arrays[name] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
         except (OSError, ValueError) as error:
-            raise ArtifactError(f"{path}: cannot be read as an array ({error}); build the retrieval again") from error
+            raise ArtifactError(f"{path}: cannot be read as an array ({error}); build it again") from error
     return arrays
