@@ -70,8 +70,7 @@ class TextTower(nn.Module):
             padded_NLD = pad_sequence([text_U[place] for place in batch], batch_first=True)
             read.append(self.top(padded_NLD, states.length_U[batch]))
             order += batch
-        # Row 0 is no text, for those at -1.
-        vector_XW = functional.pad(torch.cat(read), (0, 0, 1, 0))
-        row_U = torch.empty(len(order) + 1, dtype=torch.long)
-        row_U[torch.tensor([-1, *order]) + 1] = torch.arange(len(order) + 1)
-        return vector_XW[row_U[states.place_B + 1]]
+        vector_XW = functional.pad(torch.cat(read), (0, 0, 1, 0))  # row 0: no text
+        row_X = torch.zeros(len(order) + 1, dtype=torch.long)
+        row_X[torch.tensor(order) + 1] = torch.arange(1, len(order) + 1)
+        return vector_XW[row_X[states.place_B + 1]]
