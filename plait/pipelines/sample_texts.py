@@ -118,9 +118,11 @@ def aligned_texts(project: Project, align: AlignmentConfig) -> tuple[Path, Sampl
 
 def _tuned_parts(texts: SampleTexts, align: AlignmentConfig) -> list[str]:
     present = [name for name, part in texts.parts.items() if len(part.vectors_MW) > 1]  # row 0 is no text
-    found = [name for name in present if name in align.tuned_parts]
+    found: list[str] = [name for name in present if name in align.tuned_parts]
     if not found:
-        raise ConfigError(f"align.tuned_parts is {align.tuned_parts}: samples of this workspace have the parts {present}")
+        raise ConfigError(
+            f"align.tuned_parts is {align.tuned_parts}: samples of this workspace have the parts {present}"
+        )
     return found
 
 

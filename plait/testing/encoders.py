@@ -44,7 +44,7 @@ class LayeredWords(HashedWords):
         """The directions of each text's words."""
         if layers != self.depth:
             raise ValueError(f"layers is {layers}, expected {self.depth}")
-        none_1D = np.zeros((1, self.width))
+        none_1D = np.zeros((1, self.width), np.float16)
         return [
             np.stack(list(map(self._direction, words))).astype(np.float16) if (words := text.split()) else none_1D
             for text in texts
