@@ -56,7 +56,7 @@ def _steps_on_files(seen: dict[str, Any]) -> tuple[FileStep, ...]:
         ),
         FileStep(
             name="reading",
-            version=4,
+            version=5,
             inputs=("media", "probe"),
             outputs=("text_color",),
             model=reader_model(),
@@ -90,7 +90,7 @@ def _steps_on_texts(most_bytes: int) -> tuple[BatchStep, ...]:
     return (
         BatchStep(
             name="text",
-            version=2,
+            version=3,
             inputs=("media?", "reading?", "copy?"),
             outputs=("text", "text_length"),
             settings={"bytes": most_bytes},

@@ -7,8 +7,11 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
+
 from plait.content.measures.regions import Pixels
 from plait.content.opencv import opencv
+from plait.content.vision.ink import leaves_ink
 from plait.content.vision.script import LimitedDecoder, Script, broken_script
 from plait.errors import ConfigError
 from plait.evaluation.text_distance import edit_distance
@@ -21,9 +24,15 @@ BOX_MARGIN = 2.2
 """How far boxes reach beyond the strokes found (DB's unclip ratio): at the model's own 1.6 last letters are cut off."""
 DOUBTFUL = 0.9
 """Where a line is less sure, the picture is read again at twice its size."""
+_SEEN_TWICE = 0.75
+"""A line that is less sure must be seen by the second look as well."""
+_ROOM = 0.2
+"""Of its height, how far around a character alone is looked where it is doubtful: its box holds nothing else."""
 _ENLARGED = 2
 _CLEARLY = 0.05
 """By how much a second reading must be surer than the first to stand in its place."""
+_WIDER = 0.4
+"""Heights of a line by which a box must be wider to hold another character."""
 _LIKE_A_LINE = 0.75
 """Readings of one place on two frames that share more of their characters are of one line."""
 _WIDE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\u3000-\u30ff\uac00-\ud7af]")
@@ -51,11 +60,13 @@ def read_lines(pixels: Pixels) -> list[Line]:
     """The lines of text on a picture [height, width, 3], in reading order.
 
     Small letters and texture make a reader unsure: then a second look, at twice the size, decides about the doubtful
-    places where it is clearly surer. A character alone that it does not see was none; a Latin letter or digit alone,
-    which round and straight things look like, is looked at twice however sure it is.
+    places where it is clearly surer. A character alone that it does not see was none, nor was a line that is hardly
+    sure; a Latin letter or digit alone, which round and straight things look like, is looked at twice however sure it
+    is. So is a picture where letters seem to stand outside of the lines found: large ones are passed over at times.
     """
     lines = _seen(pixels, 1)
-    if any(line.sure < DOUBTFUL or _is_thing_like(line) for line in lines):
+    doubtful = any(line.sure < DOUBTFUL or _is_thing_like(line) for line in lines)
+    if doubtful or (lines and leaves_ink(pixels, [line.box for line in lines])):
         lines = _decided(lines, _seen(pixels, _ENLARGED))
     rows = _rows([line for line in lines if line.sure >= LEAST_SURE])
     return [line for row in rows if not _is_a_thing(row) for line in row]
@@ -77,14 +88,14 @@ def join_lines(texts: Sequence[str]) -> str:
     """Lines as one text: a space between them where neither neighbour is Chinese, Japanese or Korean."""
     joined = ""
     for text in texts:
-        glued = not joined or (_WIDE.match(joined[-1]) and _WIDE.match(text))
+        glued = not joined or _WIDE.match(joined[-1]) or _WIDE.match(text)
         joined += text if glued else " " + text
     return joined
 
 
 def _is_a_thing(row: Sequence[Line]) -> bool:
     """A letter or digit alone in its row is most often a round or straight thing, but "a" is a word."""
-    return len(row) == 1 and _is_thing_like(row[0]) and not (row[0].text in "aA" and row[0].sure >= DOUBTFUL)
+    return len(row) == 1 and _is_thing_like(row[0]) and not (row[0].text in "aA" and row[0].sure >= _SEEN_TWICE)
 
 
 def _is_thing_like(line: Line) -> bool:
@@ -96,22 +107,41 @@ def _seen(pixels: Pixels, times: int) -> list[Line]:
     if times > 1:
         pixels = opencv().resize(pixels, None, fx=times, fy=times, interpolation=opencv().INTER_CUBIC)
     lines = _found(pixels, times, None)
-    texts = {sure: [line.text for line in lines if (line.sure >= DOUBTFUL) is sure] for sure in (True, False)}
+    texts = {sure: [line.text for line in lines if _all_sure(line) is sure] for sure in (True, False)}
     script = broken_script(texts[True], texts[False])
     return lines if script is None else _found(pixels, times, script)
+
+
+def _all_sure(line: Line) -> bool:
+    """No character of it can be doubtful: a line is as sure as its characters are on average."""
+    return len(line.text) * (1 - line.sure) <= 1 - DOUBTFUL
 
 
 def _found(pixels: Pixels, times: int, script: Script | None) -> list[Line]:
     reader = _reader()
     reader.text_rec.postprocess_op.script = script
-    found = reader(pixels[:, :, ::-1])
+    found = reader(pixels[:, :, ::-1], use_det=True)
     if not found.txts:
         return []
-    lines = [
-        Line(text.strip(), float(sure), tuple((float(x) / times, float(y) / times) for x, y in box))
-        for text, sure, box in zip(found.txts, found.scores, found.boxes, strict=True)
-    ]
+    lines = []
+    for text, sure, box in zip(found.txts, found.scores, found.boxes, strict=True):
+        corners = tuple((float(x), float(y)) for x, y in box)
+        text, sure = _with_room(pixels, Line(text.strip(), float(sure), corners))  # noqa: PLW2901 (the better reading)
+        lines.append(Line(text, sure, tuple((x / times, y / times) for x, y in corners)))
     return [line for line in lines if line.text]
+
+
+def _with_room(pixels: Pixels, line: Line) -> tuple[str, float]:
+    """(text, sure) of a line; a doubtful character alone is read once more, with some ground around it."""
+    if len(line.text) != 1 or line.sure >= DOUBTFUL:
+        return line.text, line.sure
+    corners = np.asarray(line.box)
+    room = _ROOM * _height(line)
+    left, top = np.floor(corners.min(axis=0) - room).astype(int).clip(min=0)
+    right, bottom = np.ceil(corners.max(axis=0) + room).astype(int)
+    found = _reader()(np.ascontiguousarray(pixels[top:bottom, left:right, ::-1]), use_det=False)
+    text, sure = (found.txts[0].strip(), float(found.scores[0])) if found.txts else ("", 0.0)
+    return (text, sure) if len(text) == 1 and sure > line.sure + _CLEARLY else (line.text, line.sure)
 
 
 def _decided(first: Sequence[Line], second: Sequence[Line]) -> list[Line]:
@@ -120,14 +150,23 @@ def _decided(first: Sequence[Line], second: Sequence[Line]) -> list[Line]:
     for line in first:
         rivals = [one for one in second if _touch(line, one)]
         if not rivals:
-            stays = len(line.text) > 1 or (line.sure >= DOUBTFUL and not _is_thing_like(line))
+            least = _SEEN_TWICE if len(line.text) > 1 else DOUBTFUL
+            stays = line.sure >= least and not _is_thing_like(line)
             chosen += [line] if stays else []
+        elif longer := [one for one in rivals if one.sure >= DOUBTFUL and _says_more(one, line)]:
+            chosen += [one for one in longer if one not in chosen]
         elif line.sure >= DOUBTFUL:
             chosen.append(line)
         else:
             surer = min(one.sure for one in rivals) > line.sure + _CLEARLY
             chosen += [one for one in rivals if one not in chosen] if surer else [line]
     return chosen
+
+
+def _says_more(one: Line, other: Line) -> bool:
+    """It reads the same characters and more in a wider box: that of the other cuts some off."""
+    longer = len(one.text) > len(other.text) and other.text in one.text
+    return longer and _width(one) - _width(other) > _WIDER * _height(other)
 
 
 def _touch(one: Line, other: Line) -> bool:
@@ -161,6 +200,10 @@ def _rows(lines: list[Line]) -> list[list[Line]]:
 
 def _middle(line: Line) -> float:
     return sum(y for _, y in line.box) / len(line.box)
+
+
+def _width(line: Line) -> float:
+    return max(x for x, _ in line.box) - min(x for x, _ in line.box)
 
 
 def _height(line: Line) -> float:

@@ -1,15 +1,23 @@
 """Which characters a reader may find: Latin letters without accents, and Chinese in one script at a time.
 
 The model knows the letters of many languages and both scripts of Chinese, and takes one for its look-alike in another.
+Between Latin letters it loses narrow spaces.
 """
 
 import unicodedata
 from collections.abc import Sequence
 from enum import Enum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+LIKELY_SPACE = 0.1
+"""From here on a space between two Latin letters counts, though "nothing" is likelier: within words it has next to no
+probability, in narrow gaps between them often less than half."""
+_NOTHING = 0
+"""The decoder's name for no character."""
 
 
 class Script(Enum):
@@ -39,7 +47,7 @@ def broken_script(sure: Sequence[str], doubtful: Sequence[str]) -> Script | None
 
 
 class LimitedDecoder:
-    """A recogniser's decoder that leaves characters out; their probability goes to the others.
+    """A recogniser's decoder that leaves characters out, whose probability goes to the others, and keeps narrow spaces.
 
     Args:
         decoder: from probabilities [lines, steps, characters] to texts; its `character` names the last axis.
@@ -49,6 +57,8 @@ class LimitedDecoder:
         self._decoder = decoder
         names: list[str] = decoder.character
         self._accented = np.array([_accented(name) for name in names])
+        self._latin = np.array([len(name) == 1 and name.isascii() and name.isalpha() for name in names])
+        self._space = names.index(" ") if " " in names else None
         self._of = {script: np.array([script.has_alone(name) for name in names]) for script in Script}
         self.script: Script | None = None
         """The only script that may be found; None for both."""
@@ -59,7 +69,24 @@ class LimitedDecoder:
         if out_V[probability_LSV.argmax(axis=2)].any():
             kept_LSV = np.where(out_V, np.float32(0), probability_LSV)
             probability_LSV = kept_LSV / np.maximum(kept_LSV.sum(axis=2, keepdims=True), np.float32(1e-9))
-        return self._decoder(probability_LSV, *args, **settings)
+        return self._decoder(self._spaced(probability_LSV), *args, **settings)
+
+    def _spaced(self, probability_LSV: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Where nothing is found between two Latin letters though a space is likely, the space alone."""
+        if self._space is None:
+            return probability_LSV
+        spaced_LSV = probability_LSV
+        for line, best_S in enumerate(probability_LSV.argmax(axis=2)):
+            found = np.flatnonzero(best_S != _NOTHING)
+            for before, after in pairwise(found):
+                gap_G = probability_LSV[line, before + 1 : after, self._space]
+                latin = self._latin[best_S[before]] and self._latin[best_S[after]]
+                if latin and len(gap_G) and gap_G.max() >= LIKELY_SPACE:
+                    spaced_LSV = spaced_LSV.copy() if spaced_LSV is probability_LSV else spaced_LSV
+                    step = before + 1 + int(gap_G.argmax())
+                    spaced_LSV[line, step] = 0
+                    spaced_LSV[line, step, self._space] = gap_G.max()
+        return spaced_LSV
 
 
 def _count(texts: Sequence[str], script: Script) -> int:
