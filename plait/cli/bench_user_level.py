@@ -19,7 +19,8 @@ def bench_user_level(
     recipe: Annotated[str, typer.Option(help="An HSTU ranker.")] = "hstu",
     exposures: Annotated[int, typer.Option(help="Training exposures of all rounds, about.", min=100)] = 60_000,
     rounds: Annotated[int, typer.Option(help="Rounds: users drawn anew, another seed each.", min=1)] = 4,
-    user_passes: Annotated[int, typer.Option(help="Passes at the user level; one at the other.", min=1)] = 1,
+    user_batch: Annotated[int, typer.Option(help="Exposures a step at the user level.", min=1)] = 128,
+    impression_batch: Annotated[int, typer.Option(help="The same at the impression level.", min=1)] = 256,
     seed: Annotated[int, typer.Option(help="Of the first round.")] = 7,
     write: Annotated[bool, typer.Option(help="Keep the result under benchmarks/results/.")] = True,
 ) -> None:
@@ -33,5 +34,7 @@ def bench_user_level(
     from plait.pipelines.bench_user_level import UserLevelOptions, measure_user_level
     from plait.pipelines.project import open_project
 
-    options = UserLevelOptions(recipe, exposures, rounds, user_passes, seed, write=write)
+    options = UserLevelOptions(
+        recipe, exposures, rounds, user_batch=user_batch, impression_batch=impression_batch, seed=seed, write=write
+    )
     show(*measure_user_level(open_project(workspace), options))

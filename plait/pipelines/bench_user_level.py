@@ -35,8 +35,6 @@ _TOLERANCE = 1e-4
 """How far logits of the same weights may lie apart between the layouts."""
 _COMPARED = 2_000
 """Exposures whose logits are compared, about."""
-_BATCH_SIZE = 256
-"""Exposures a step, at most: a pass over few exposures still has many steps."""
 _BOOTSTRAP = 200
 
 
@@ -49,9 +47,11 @@ class UserLevelOptions:
     """Training exposures of all rounds together, about: those of whole users."""
     rounds: int = 4
     """Each trains both ways on users drawn anew, with a seed of its own."""
-    user_passes: int = 1
-    """Passes of the user level over the exposures that the impression level passes over once: a step of whole
-    stretches sees exposures that are alike, and may need more of them for the same quality."""
+    user_batch: int = 128
+    """Exposures a step, at most, at the user level. A step of whole stretches sees exposures that are alike: smaller
+    ones say as much, and a pass over few exposures has more of them."""
+    impression_batch: int = 256
+    """The same at the impression level. Each level has what was best for it on a validation window."""
     seed: int = 7
     test_exposures: int = 20_000
     """Exposures of the test window that both are measured on, about."""
@@ -97,11 +97,10 @@ def train_both(dataset: EncodedDataset, recipe: Recipe, options: UserLevelOption
     rounds: dict[Layout, list[Trained]] = {layout: [] for layout in LAYOUTS}
     share = min(1.0, options.exposures / options.rounds / len(dataset.rows(Split.TRAIN)))
     for layout in LAYOUTS:
-        _compile_kernels(dataset, _at(recipe, layout, options.seed, share / 100, 1))
+        _compile_kernels(dataset, _at(recipe, layout, options, options.seed, share / 100))
     for place in range(options.rounds):
         for layout in LAYOUTS if place % 2 == 0 else LAYOUTS[::-1]:
-            passes = options.user_passes if layout == "user" else 1
-            trained = _trained(dataset, _at(recipe, layout, options.seed + place, share, passes), options)
+            trained = _trained(dataset, _at(recipe, layout, options, options.seed + place, share), options)
             rounds[layout].append(trained)
             console.print(f"round {place + 1}, {layout} level: {trained.result.examples_per_s:,.0f} samples/s")
     return rounds
@@ -126,11 +125,12 @@ def _logits(
     return torch.cat([logits_BT for logits_BT, _ in parts])[torch.from_numpy(order_B)]
 
 
-def _at(recipe: Recipe, layout: Layout, seed: int, share: float, passes: int) -> Recipe:
+def _at(recipe: Recipe, layout: Layout, options: UserLevelOptions, seed: int, share: float) -> Recipe:
     """The whole model in one layout, judged once, at its end: what it comes to, not its best."""
+    batch_size = options.user_batch if layout == "user" else options.impression_batch
     training = {
-        "seed": seed, "layout": layout, "start_from": None, "epochs": passes, "evaluations_per_epoch": 1,
-        "evaluation_epochs": passes, "validation_exposures": 1_000, "batch_size": _BATCH_SIZE, "tensorboard": False,
+        "seed": seed, "layout": layout, "start_from": None, "epochs": 1, "evaluations_per_epoch": 1,
+        "evaluation_epochs": 1, "validation_exposures": 1_000, "batch_size": batch_size, "tensorboard": False,
         "share": share, "share_of": "users",
     }  # fmt: skip
     return replace(recipe, training=recipe.training.model_copy(update=training))
@@ -199,15 +199,16 @@ def _write(project: Project, options: UserLevelOptions, metrics: dict[str, Metri
     return write_result(
         "hstu_user_level_cost",
         command=f"plait bench user-level -w {project.root.name} --recipe {options.recipe} "
-        f"--exposures {options.exposures} --rounds {options.rounds} --user-passes {options.user_passes} "
-        f"--seed {options.seed}",
+        f"--exposures {options.exposures} --rounds {options.rounds} --user-batch {options.user_batch} "
+        f"--impression-batch {options.impression_batch} --seed {options.seed}",
         data=f"{project.workspace.name}{simulated}: {metrics['samples'].value:,.0f} training exposures of whole users",
         seeds=[options.seed + place for place in range(options.rounds)],
         metrics=metrics,
         notes=(
-            f"Recipe {options.recipe}, the whole model from random weights, the same exposures, {_BATCH_SIZE} a step. "
-            f"user_level: stretches of users' histories, each passed over for all its exposures, {options.user_passes} "
-            "times in all. impression_level: shuffled exposures, each with its own window of events, once. "
+            f"Recipe {options.recipe}, the whole model from random weights, one pass over the same exposures. "
+            f"user_level: stretches of users' histories, each passed over once for all its exposures, "
+            f"{options.user_batch} a step. impression_level: shuffled exposures, each with its own window of events, "
+            f"{options.impression_batch} a step. Sizes of steps were chosen on the validation window. "
             "speedup_vs_impression_level: samples/s; time_ratio: of all training at one level and the other. Both have "
             "the same logits of the same weights (logit_max_abs_diff, over training exposures, with the weights that "
             "each came to). Rounds draw users anew, with another seed, and take the two ways in turn; samples_per_s is "
