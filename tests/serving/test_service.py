@@ -118,18 +118,19 @@ def test_only_who_could_not_be_answered_at_all_is_turned_away(serve, loader):
 
 
 def test_the_longer_the_line_the_shorter_the_turn(serve, loader):
-    loader.seconds = 0.02
+    """Slow enough that all are in line before the second's turn comes, also where other work takes the processor."""
+    loader.seconds = 0.15
 
     async def check():
-        async with serve(workers=1, deadline_ms=1_000.0) as client:
+        async with serve(workers=1, deadline_ms=10_000.0) as client:
             answers = await asyncio.gather(*(client.post("/v1/recommend", json=ASK) for _ in range(10)))
             assert {answer.status_code for answer in answers} == {200}
             turns = loader.loaded[0].turns_ms
-            # The first is alone when its turn comes; the second has 8 behind it and shares some 880 ms with them.
-            assert turns[0] > 800.0
-            assert turns[1] == pytest.approx(880 / 9, abs=10.0)
-            # The last is alone again: 9 x 20 ms of its 900 are over.
-            assert turns[-1] == pytest.approx(720.0, abs=60.0)
+            # The first is alone when its turn comes; the second has 8 behind it and shares some 8,850 ms with them.
+            assert turns[0] > 8_000.0
+            assert turns[1] == pytest.approx(8_850 / 9, abs=60.0)
+            # The last is alone again: 9 x 150 ms of its 9,000 are over.
+            assert turns[-1] == pytest.approx(7_650.0, abs=600.0)
 
     run(check())
 
