@@ -200,10 +200,11 @@ def snapshot_texts(project: Project, users: UserVectors) -> list[str]:
     return desk.compose(Snapshots(user_M, desk.events.known_before(user_M, time_M), time_M))
 
 
-def item_texts(project: Project) -> list[str]:
-    """The texts behind the vectors of items."""
+def item_texts(project: Project) -> tuple[list[Key], list[str]]:
+    """Ids of the items, and the texts behind their vectors."""
     catalogue = read_catalogue(checked_tables(project), project.workspace.embedding.language)
-    return [workspace_templates(project).item(words) for words in catalogue.words]
+    templates = workspace_templates(project)
+    return list(catalogue.rows), [templates.item(words) for words in catalogue.words]
 
 
 @contextmanager
@@ -291,9 +292,9 @@ def _make_users(project: Project, encoder: TextEncoder, out: Path) -> None:
 
 
 def _make_items(project: Project, encoder: TextEncoder, out: Path) -> None:
-    catalogue = read_catalogue(checked_tables(project), project.workspace.embedding.language)
-    save_arrays(out, vectors=encode_kept(project, encoder, item_texts(project), "items"))
-    pl.Series("item_id", list(catalogue.rows)).to_frame().write_parquet(out / "ids.parquet")
+    items, texts = item_texts(project)
+    save_arrays(out, vectors=encode_kept(project, encoder, texts, "items"))
+    pl.Series("item_id", items).to_frame().write_parquet(out / "ids.parquet")
 
 
 def _exposures(samples: Path, users: Sequence[Key]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:

@@ -131,7 +131,7 @@ def _texts_of(project: Project, part: str) -> list[str]:
     if part == "user":
         return snapshot_texts(project, user_vectors(project)[1])
     if part == "item":
-        return item_texts(project)
+        return item_texts(project)[1]
     return _contexts(project, _context_columns(project))[0]
 
 

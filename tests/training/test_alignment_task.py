@@ -82,7 +82,7 @@ def tuned_task(*, chunk: int = 1024, **training) -> AlignmentTask:
     return AlignmentTask(dataset, texts, model, TrainingConfig(**settings | training))
 
 
-def test_layers_that_learn_are_trained_and_resumed_like_the_rest(tmp_path):
+def test_layers_that_learn_are_trained_and_kept_like_the_rest(tmp_path):
     """Texts are found, the layer's two thin matrices have moved, its own weights have not and are not kept."""
     aligned = tuned_task(epochs=8)
     top = aligned.model.of_text.top.layer

@@ -320,7 +320,7 @@ def test_recipes_all_load():
         "text-ranker",
         "wide-deep",
     ]
-    assert sum("-next" in name for name in names) == 15
+    assert sum("-next" in name for name in names) == 19
     for name in names:
         chosen = load_recipe_by_name(name, Path())
         again = parse_recipe(json.loads(json.dumps(chosen.to_dict())), name)
