@@ -49,7 +49,7 @@ def test_every_recipe_learns(recipe, found, tmp_path):
     _, result = small_run(found, recipe, tmp_path, epochs=25, learning_rate=0.01, patience=25)
     losses = [line["loss"] for line in read_log(tmp_path, "step")]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
-    if recipe != "hstu-next-published":
+    if not recipe.endswith("published"):  # that protocol has no validation item
         assert max(point.metrics["mrr"] for point in result.curve) > 0.4
 
 
