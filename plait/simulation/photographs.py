@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from plait.errors import ConfigError
 
 _SIDE = 256
+_LIGHT_END = 99
+"""Percentile of a channel that white things have."""
 
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "person": ("skimage/data/astronaut.png", "skimage/data/camera.png"),
@@ -27,7 +29,10 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 
 @cache
 def photograph(name: str) -> NDArray[np.uint8]:
-    """The middle square of a photograph, RGB, 256 x 256.
+    """The middle square of a photograph, RGB, 256 x 256, in neutral light.
+
+    White balance as a picture editor's automatic levels have it: each channel's light end is brought to the mean of the
+    three. Without it a sunset stays warm whatever tone is planned, and the plan is not what the file shows.
 
     Raises:
         ConfigError: the package that carries it is not installed.
@@ -39,7 +44,9 @@ def photograph(name: str) -> NDArray[np.uint8]:
     side = min(pixels.shape[:2])
     top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
     steps = (np.arange(_SIDE) * side) // _SIDE
-    return np.ascontiguousarray(pixels[top + steps][:, left + steps])
+    square = pixels[top + steps][:, left + steps]
+    light = np.percentile(square, _LIGHT_END, axis=(0, 1))
+    return np.asarray(np.clip(square * (light.mean() / light), 0, 255), dtype=np.uint8)
 
 
 def package_file(name: str) -> Path:

@@ -88,6 +88,14 @@ def test_every_photograph_is_at_hand() -> None:
             assert photograph(name).shape == (256, 256, 3)
 
 
+def test_photographs_are_in_neutral_light() -> None:
+    """What is white in them is white: only the planned tone makes them warm or cool."""
+    for names in SUBJECTS.values():
+        for name in names:
+            light = np.percentile(photograph(name), 99, axis=(0, 1))
+            assert light.max() / light.min() < 1.05, name
+
+
 def test_attributes_have_unit_length() -> None:
     matrix = attribute_matrix(PLANS)
     assert np.allclose((matrix**2).sum(axis=1), 1.0)
