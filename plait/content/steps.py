@@ -63,7 +63,7 @@ def _steps_on_files(seen: dict[str, Any]) -> tuple[FileStep, ...]:
             settings=seen,
             look=reading,
         ),
-        FileStep(name="pixels", version=2, inputs=on_picture, outputs=fields, settings=seen, look=pixels),
+        FileStep(name="pixels", version=3, inputs=on_picture, outputs=fields, settings=seen, look=pixels),
         FileStep(
             name="faces",
             version=1,

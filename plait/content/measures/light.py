@@ -11,8 +11,8 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Weights of R, G and B (ITU-R BT.709)."""
 DARK_BELOW, BRIGHT_FROM = 0.46, 0.72
 """Light levels between which a picture is of medium brightness."""
-COOL_BELOW, WARM_FROM = -0.05, 0.2
-"""Log ratios of red to blue in the light between which it is neutral: daylight and indoor pictures lean to red."""
+COOL_BELOW, WARM_FROM = -0.11, 0.16
+"""Log ratios of red to blue in the light between which it is neutral: balanced pictures lean to red a little."""
 WARM_COLORS = frozenset({Color.RED, Color.ORANGE, Color.YELLOW, Color.PINK, Color.BROWN})
 COOL_COLORS = frozenset({Color.GREEN, Color.BLUE, Color.PURPLE})
 LEAST_PIXELS = 300
