@@ -56,7 +56,7 @@ def _steps_on_files(seen: dict[str, Any]) -> tuple[FileStep, ...]:
         ),
         FileStep(
             name="reading",
-            version=5,
+            version=6,
             inputs=("media", "probe"),
             outputs=("text_color",),
             model=reader_model(),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from plait.content.vision import reading
+from plait.content.vision.ink import lies_on_a_picture, passed_over
 from plait.content.vision.reading import Line, join_lines, lines_of_frames, read_lines
-from plait.content.vision.script import LimitedDecoder, Script, broken_script
+from plait.content.vision.script import Script
 
 PICTURE = np.zeros((100, 300, 3), np.uint8)
 
@@ -48,9 +49,17 @@ def texts() -> list[str]:
 
 
 def test_a_sure_reading_is_not_repeated(looks):
-    calls = looks([line("more fun", 0.97)], [line("mare fun", 1.0)])
+    calls = looks([line("more fun", 0.99)], [line("mare fun", 1.0)])
     assert texts() == ["more fun"]
     assert calls == [1]
+
+
+def test_a_line_is_looked_at_twice_where_one_of_its_characters_may_be_doubtful(looks):
+    """Two sure characters and one that is .88 sure."""
+    looks([line("二元购", 0.96)], [line("一元购", 1.0)])
+    assert texts() == ["一元购"]
+    looks([line("二元购", 0.96)], [line("一元购", 0.97)])
+    assert texts() == ["二元购"], "hardly surer"
 
 
 def test_a_doubtful_line_gives_way_to_surer_ones_in_its_place(looks):
@@ -124,6 +133,140 @@ def test_a_picture_with_ink_outside_of_its_lines_is_looked_at_twice(looks, outsi
     looks([line("首单", 1.0)], [line("首单", 1.0), line("一", 0.99, top=42)])
     picture = drawn(((10, 4, 14, 16), (255, 230, 0)), ((20, 4, 24, 16), (255, 230, 0)), *outside)
     assert [one.text for one in read_lines(picture)] == read
+
+
+PICTURED = drawn(((10, 4, 14, 16), (255, 230, 0)), ((200, 0, 300, 60), (20, 30, 90)))
+"""A stroke of a line, and a picture."""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "read"),
+    [
+        (("品", 0.946), None, []),
+        (("品", 0.7), ("品", 0.6), []),  # a character alone that no look is sure of
+        (("品", 0.95), ("口", 0.97), []),
+        (("品", 0.95), ("品", 0.6), []),
+        (("品", 0.95), ("品", 0.91), ["品"]),
+        (("ap", 0.79), None, []),
+        (("ap", 0.79), ("ap", 0.7), ["ap"]),
+        (("ap", 0.96), None, ["ap"]),
+        (("a", 0.99), ("a", 0.99), []),
+    ],
+)
+def test_on_a_picture_both_looks_must_read_the_same(looks, first, second, read):
+    pytest.importorskip("cv2")
+    seen = [[line("首单", 1.0), *([line(*one, left=200, top=5)] if one else [])] for one in (first, second)]
+    calls = looks(*seen)
+    assert [one.text for one in read_lines(PICTURED)] == ["首单", *read]
+    assert calls == [1, 2]
+
+
+def test_what_the_second_look_alone_sees_on_a_picture_must_be_more_than_a_character(looks):
+    for text, read in (("品", ["首单"]), ("品牌", ["首单", "品牌"])):
+        looks([line("首单", 0.9)], [line("首单", 0.9), line(text, 0.96, left=200, top=5)])
+        assert [one.text for one in read_lines(PICTURED)] == read
+
+
+@pytest.mark.parametrize(
+    ("height", "again", "read"),
+    [
+        (28, 0.5, ["首单", "品"]),
+        (32, 0.5, ["首单"]),
+        (32, 0.95, ["首单", "品"]),
+    ],
+)
+def test_a_character_alone_that_is_higher_than_all_lines_must_be_sure_in_both_looks(looks, height, again, read):
+    pytest.importorskip("cv2")
+    corners = ((0, 40), (40, 40), (40, 40 + height), (0, 40 + height))
+    seen = [[line("首单", 1.0), Line("品", sure, corners)] for sure in (0.99, again)]
+    calls = looks(*seen)
+    assert texts() == read
+    assert calls == ([1] if height == 28 else [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("top", "again", "read"),
+    [
+        (11, ("圈一元", 0.99), ["首单", "圈一元"]),
+        (13, ("圈一元", 0.99), ["首单", "一元"]),
+        (11, ("几一元", 0.8), ["首单", "一元"]),
+    ],
+)
+def test_lines_that_reach_far_into_each_other_give_way_to_sure_ones(looks, top, again, read):
+    looks([line("首单", 1.0), line("一元", 0.99, top=top)], [line("首单", 1.0), line(*again, top=20)])
+    assert texts() == read
+
+
+def test_what_lies_on_a_picture():
+    pytest.importorskip("cv2")
+    ground, box = np.array([40.0, 165, 70]), line("", 1, top=20, left=20).box
+    strokes = drawn(*(((left, 20, left + 3, 40), (0, 0, 0)) for left in range(20, 120, 6)))
+    assert not lies_on_a_picture(strokes, ground, box), "half of it is ink, but in strokes"
+    for width, on_picture in ((25, False), (35, True)):
+        assert lies_on_a_picture(drawn(((20, 0, 20 + width, 80), (0, 0, 0))), ground, box) is on_picture
+    assert not lies_on_a_picture(strokes, ground, line("", 1, top=200).box), "outside"
+
+
+INK = (255, 230, 0)
+ROWS = (((10, 4, 14, 16), INK), ((20, 4, 24, 16), INK))
+"""Two letters of a line that is found."""
+
+
+@pytest.mark.parametrize(
+    ("missed", "rows"),
+    [
+        ([], []),
+        ([((10, 40, 14, 52), INK), ((60, 40, 64, 52), INK)], [(8, 38, 66, 54)]),
+        ([((10, 45, 24, 47), INK)], [(8, 38, 26, 54)]),  # one thin stroke: as high as a letter
+        ([((10, 40, 14, 52), INK), ((10, 60, 14, 72), INK)], [(8, 38, 16, 54), (8, 58, 16, 74)]),
+        ([((10, 40, 14, 95), INK)], []),  # higher than letters
+        ([((20, 10, 24, 40), INK), ((60, 4, 64, 16), INK)], [(8, 2, 66, 42)]),  # in the row of a line: all of that row
+    ],
+)
+def test_rows_of_letters_that_were_passed_over(missed, rows):
+    pytest.importorskip("cv2")
+    lines = [line("首单", 1, width=width).box for width in (30, 32)]
+    found = passed_over(drawn(*ROWS, *missed), lines)
+    assert [(*row[0], *row[2]) for row in found] == rows
+
+
+@pytest.mark.parametrize(
+    ("bars", "answer", "sure", "kept"),
+    [
+        ((10, 60), "图鉴", 0.99, ["首单", "图鉴"]),
+        ((10, 60), "图鉴", 0.9, ["首单"]),  # not sure
+        ((10, 60), "8", 1.0, ["首单"]),
+        ((10,), "首单一", 0.99, ["首单", "一"]),  # short: read beside the line above
+        ((10,), "一", 0.99, ["首单", "一"]),
+        ((10,), "首单", 0.99, ["首单"]),
+    ],
+)
+def test_rows_that_both_looks_pass_over_are_read_as_they_stand(looks, monkeypatch, bars, answer, sure, kept):
+    pytest.importorskip("cv2")
+    looks([line("首单", 1.0, width=60)], [line("首单", 1.0, width=60)])
+    shapes = []
+
+    def read(pixels):
+        shapes.append(pixels.shape)
+        return SimpleNamespace(txts=[answer], scores=[sure])
+
+    monkeypatch.setattr(reading, "_reader", lambda: reader_of(read))
+    picture = drawn(*ROWS, *(((left, 40, left + 2, 52), INK) for left in bars))
+    assert [one.text for one in read_lines(picture)] == kept
+    assert shapes[0] == ((16, 56, 3) if len(bars) > 1 else (20, 60 + 8, 3))
+
+
+def test_a_row_that_replaces_a_line_across_two_rows_leaves_the_other_to_be_read(looks, monkeypatch):
+    pytest.importorskip("cv2")
+    across = Line("本购", 1.0, ((0, 36), (70, 36), (70, 90), (0, 90)))
+    seen = [line("首单", 1.0, width=60), across]
+    looks(seen, seen)
+    answers = iter(["本一元", "立即"])
+    read = lambda pixels: SimpleNamespace(txts=[next(answers)], scores=[1.0])  # noqa: E731
+    monkeypatch.setattr(reading, "_reader", lambda: reader_of(read))
+    letters = ((10, 40), (90, 40), (10, 70), (40, 70))
+    picture = drawn(*ROWS, *(((left, top, left + 2, top + 12), INK) for left, top in letters))
+    assert [one.text for one in read_lines(picture)] == ["首单", "本一元", "立即"]
 
 
 def test_a_second_look_that_reads_on_where_the_first_was_cut_off(looks):
@@ -228,64 +371,20 @@ def test_a_line_with_one_character_that_may_be_doubtful_does_not_decide_the_scri
     assert scripts == [None, Script.SIMPLIFIED]
 
 
-@pytest.mark.parametrize(
-    ("sure", "doubtful", "script"),
-    [
-        (["净值全新", "升级"], [], None),
-        (["凈值全新", "升级"], [], Script.SIMPLIFIED),
-        (["乐谱新人立"], ["減"], Script.SIMPLIFIED),
-        (["全新"], ["立減"], Script.SIMPLIFIED),
-        (["滿額立減", "優惠"], [], None),
-        (["滿額立減", "限时"], [], Script.TRADITIONAL),
-        (["more fun", "８折"], [], None),
-    ],
-)
-def test_chinese_is_written_in_one_script(sure, doubtful, script):
-    assert broken_script(sure, doubtful) is script
+def test_rows_that_the_detector_melts_into_one_are_read():
+    """The model itself: of three rows of large letters it finds the first at its own size and at twice the size."""
+    pytest.importorskip("rapidocr")
+    pytest.importorskip("mplfonts")
+    from PIL import Image, ImageDraw, ImageFont
 
+    from plait.simulation.photographs import package_file
 
-class BestOf:
-    """Decodes to the likeliest character of every step."""
-
-    character = ("blank", "a", "ä", "减", "減")
-
-    def __call__(self, probability_LSV):
-        return [("".join(self.character[best] for best in line.argmax(1)), line.max(1)) for line in probability_LSV]
-
-
-def test_what_a_character_that_is_left_out_had_goes_to_the_others():
-    decoder = LimitedDecoder(BestOf())
-    probability = np.array([[[0, 0.1, 0.9, 0, 0], [0, 0, 0, 0.4, 0.6]]], np.float32)
-    assert decoder(probability)[0][0] == "a減"
-    decoder.script = Script.SIMPLIFIED
-    text, sure = decoder(probability)[0]
-    assert text == "a减"
-    assert sure.tolist() == [1.0, 1.0]
-    plain = np.array([[[0, 0.7, 0.3, 0, 0]]], np.float32)
-    assert decoder(plain)[0][1].tolist() == [pytest.approx(0.7)], "nothing to leave out, nothing changed"
-
-
-class Letters(BestOf):
-    """Decodes likewise, without the steps at which nothing is."""
-
-    character = ("blank", "r", "a", "一", " ")
-
-    def __call__(self, probability_LSV):
-        return [(text.replace("blank", ""), sure) for text, sure in super().__call__(probability_LSV)]
-
-
-@pytest.mark.parametrize(
-    ("before", "space", "after", "text"),
-    [(1, 0.28, 2, "r a"), (1, 0.05, 2, "ra"), (3, 0.28, 3, "一一"), (1, 0.28, 3, "r一"), (0, 0.28, 2, "a")],
-)
-def test_a_likely_space_between_latin_letters_counts(before, space, after, text):
-    probability = np.zeros((1, 4, 5), np.float32)
-    probability[0, [0, 3], [before, after]] = 1
-    probability[0, 1:3, 0] = 1, 1 - space
-    probability[0, 2, 4] = space
-    kept = probability.copy()
-    assert LimitedDecoder(Letters())(probability)[0][0] == text
-    assert (probability == kept).all(), "the recogniser's numbers are its own"
+    font = ImageFont.truetype(str(package_file("mplfonts/fonts/NotoSansCJKsc-Regular.otf")), 40)
+    picture = Image.new("RGB", (320, 240), (29, 119, 50))
+    for number, row in enumerate(("首单图", "鉴一元", "购")):
+        ImageDraw.Draw(picture).text((12, 12 + 52 * number), row, "white", font)
+    assert [one.text for one in read_lines(np.asarray(picture))] == ["首单图", "鉴一元", "购"]
+    assert len(reading._seen(np.asarray(picture), 1)) < 3, "nothing was melted"
 
 
 def test_the_reader_knows_what_it_may_leave_out():

@@ -1,11 +1,12 @@
-"""Letters that a reader has passed over: strokes of the colour of its lines, outside of their boxes."""
+"""What ink tells about lines of text: letters that a reader has passed over, and things that it took for letters."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.content.measures.regions import Box, Pixels, split_regions
+from plait.content.measures.regions import FLATNESS, Box, Mask, Pixels, split_regions
 from plait.content.opencv import opencv
 
 SAME_INK = 40
@@ -16,37 +17,118 @@ _LEAST_SHARE = 0.3
 """Share of its own ink that a letter has, beside rims that mix with the ground; photographs hold many colours."""
 _LEAST_AREA = 0.01
 """Ink of a letter in squares of a line's height: a Chinese "one", a single thin stroke, has over twice that."""
+_HIGHEST = 2.0
+"""Of a line's height, the most that a letter of that ink has; dark and light pictures are higher."""
+_ROW_GAP = 0.05
+"""Of a line's height, what parts two rows of letters."""
+_LETTER = 0.6
+"""Of a line's height, that of its letters: detectors' boxes reach beyond them."""
+_AROUND = 0.1
+"""Of a line's height, how far a row is read beyond its letters."""
+_BROADEST = 0.2
+"""Of its line's height (that of the box), more than the breadth of any stroke; fat letters have an eighth."""
+ON_A_PICTURE = 0.28
+"""Share of a box that is broader than strokes where it lies on a picture: lines on the ground have less than .23 even
+where their boxes reach into a picture, things that were read as text more than .32."""
 
 
-def leaves_ink(pixels: Pixels, lines: Sequence[Box]) -> bool:
-    """Whether something on the ground of a picture has the colour of the letters in these boxes and is in none.
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The connected parts of a mask; number 0 is what lies outside of it."""
+
+    number: NDArray[np.int32]
+    """[height, width]: of the part that a pixel belongs to."""
+    size_P: NDArray[np.int32]
+    height_P: NDArray[np.int32]
+
+
+def passed_over(pixels: Pixels, lines: Sequence[Box]) -> list[Box]:
+    """The rows of letters that hold more than these lines: something on the ground, in their colour and in no box.
 
     Args:
         pixels: the picture, [height, width, 3].
         lines: the boxes of the lines found.
+
+    Returns:
+        The boxes of whole rows, each once.
     """
-    cv2 = opencv()
     regions = split_regions(pixels, lines)
-    apart = (~regions.ground & ~regions.letters).astype(np.uint8)
-    count, part = cv2.connectedComponents(apart, connectivity=8)
-    size_P = np.bincount(part.ravel(), minlength=count)
+    shade = regions.ground_color.round().astype(np.int16)
+    drawn = np.abs(pixels.astype(np.int16) - shade).max(axis=2) > FLATNESS
+    apart, whole = _parts(~regions.ground & ~regions.letters), _parts(drawn)
+    rows: list[Box] = []
     for box in lines:
         height, color = _line_ink(pixels, box)
         if color is None:
             continue
         ink = np.abs(pixels.astype(np.int16) - color.round().astype(np.int16)).max(axis=2) <= SAME_INK
-        ink_P = np.bincount(part[ink], minlength=count)
-        letters_P = (ink_P >= _LEAST_AREA * height**2) & (ink_P >= _LEAST_SHARE * size_P)
-        if letters_P[1:].any():
-            return True
-    return False
+        missed = _letters(apart, ink, height)
+        if missed.any():
+            found = _rows_with(missed, missed | _letters(whole, ink, height), height)
+            rows += [row for row in found if not any(_shares_middle(row, one) for one in rows)]
+    return rows
+
+
+def lies_on_a_picture(pixels: Pixels, ground_color: NDArray[np.float64], box: Box) -> bool:
+    """Whether much of a box is neither ground nor as narrow as strokes are: what was read there may be a thing."""
+    left, top, right, bottom = bounds(box)
+    patch = pixels[top:bottom, left:right].astype(np.int16)
+    if not patch.size:
+        return False
+    drawn = (np.abs(patch - ground_color.round().astype(np.int16)).max(axis=2) > FLATNESS).astype(np.uint8)
+    side = max(3, round(_BROADEST * (bottom - top)))
+    broad = opencv().morphologyEx(
+        drawn, opencv().MORPH_OPEN, np.ones((side, side), np.uint8), borderType=opencv().BORDER_CONSTANT, borderValue=0
+    )
+    return float(broad.mean()) > ON_A_PICTURE
+
+
+def _parts(mask: Mask) -> _Parts:
+    _, part, sizes, _ = opencv().connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return _Parts(np.asarray(part), np.asarray(sizes[:, opencv().CC_STAT_AREA]), sizes[:, opencv().CC_STAT_HEIGHT])
+
+
+def _letters(parts: _Parts, ink: Mask, height: float) -> Mask:
+    """The parts that hold enough ink for a letter beside a line of this height, and are not much higher than it."""
+    ink_P = np.bincount(parts.number[ink], minlength=len(parts.size_P))
+    letters_P = (ink_P >= _LEAST_AREA * height**2) & (ink_P >= _LEAST_SHARE * parts.size_P)
+    letters_P &= parts.height_P <= _HIGHEST * height
+    letters_P[0] = False
+    return np.asarray(letters_P[parts.number], dtype=np.bool_)
+
+
+def _rows_with(missed: Mask, letters: Mask, height: float) -> list[Box]:
+    """The rows of letters, parted by empty rows of pixels, that something was missed in."""
+    filled = np.flatnonzero(letters.any(axis=1))
+    rows: list[Box] = []
+    for run in np.split(filled, np.flatnonzero(np.diff(filled) > _ROW_GAP * height) + 1):
+        top, bottom = int(run[0]), int(run[-1]) + 1
+        if not missed[top:bottom].any():
+            continue
+        across = np.flatnonzero(letters[top:bottom].any(axis=0))
+        thin = max(0.0, (_LETTER * height - (bottom - top)) / 2)
+        margin = thin + _AROUND * height
+        left, right = int(across[0]) - _AROUND * height, int(across[-1]) + 1 + _AROUND * height
+        rows.append(((left, top - margin), (right, top - margin), (right, bottom + margin), (left, bottom + margin)))
+    return rows
+
+
+def _shares_middle(row: Box, other: Box) -> bool:
+    """Lines of nearly one height give nearly the same row."""
+    return other[0][1] < (row[0][1] + row[2][1]) / 2 < other[2][1]
+
+
+def bounds(box: Box) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom in whole pixels."""
+    corners = np.asarray(box, dtype=np.float64)
+    left, top = np.floor(corners.min(axis=0)).astype(int).clip(min=0)
+    right, bottom = np.ceil(corners.max(axis=0)).astype(int)
+    return int(left), int(top), int(right), int(bottom)
 
 
 def _line_ink(pixels: Pixels, box: Box) -> tuple[float, NDArray[np.float64] | None]:
     """(height of the line, colour of its strokes); no colour where nothing stands out."""
-    corners = np.asarray(box, dtype=np.float64)
-    left, top = np.floor(corners.min(axis=0)).astype(int).clip(min=0)
-    right, bottom = np.ceil(corners.max(axis=0)).astype(int)
+    left, top, right, bottom = bounds(box)
     patch = pixels[top:bottom, left:right]
     if not patch.size:
         return 0.0, None

@@ -1,7 +1,7 @@
 """Text in pictures, Chinese and English: PP-OCR through RapidOCR and ONNX Runtime."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from plait.content.measures.regions import Pixels
+from plait.content.measures.regions import Box, Pixels, split_regions
 from plait.content.opencv import opencv
-from plait.content.vision.ink import leaves_ink
+from plait.content.vision.ink import bounds, lies_on_a_picture, passed_over
 from plait.content.vision.script import LimitedDecoder, Script, broken_script
 from plait.errors import ConfigError
 from plait.evaluation.text_distance import edit_distance
@@ -23,14 +23,22 @@ LEAST_SURE = 0.6
 BOX_MARGIN = 2.2
 """How far boxes reach beyond the strokes found (DB's unclip ratio): at the model's own 1.6 last letters are cut off."""
 DOUBTFUL = 0.9
-"""Where a line is less sure, the picture is read again at twice its size."""
+"""Where a character may be less sure, the picture is read again at twice its size."""
 _SEEN_TWICE = 0.75
 """A line that is less sure must be seen by the second look as well."""
 _ROOM = 0.2
 """Of its height, how far around a character alone is looked where it is doubtful: its box holds nothing else."""
 _ENLARGED = 2
 _CLEARLY = 0.05
-"""By how much a second reading must be surer than the first to stand in its place."""
+"""By how much a second reading must be surer than the first, or less in doubt, to stand in its place."""
+_AS_HIGH = 1.5
+"""Times the height of another line, up to which a character alone may be of the same text."""
+_CROWDED = 0.4
+"""Share of the lower one's height up to which lines overlap; where a detector melts rows together, they do by more."""
+_ROUNDS = 3
+"""How often rows that were passed over are looked for."""
+_SHORT = 1.5
+"""Heights of a row below which it holds a character or two."""
 _WIDER = 0.4
 """Heights of a line by which a box must be wider to hold another character."""
 _LIKE_A_LINE = 0.75
@@ -47,6 +55,16 @@ class Line:
     box: tuple[tuple[float, float], ...]
     """Its four corners (x, y)."""
 
+    @property
+    def doubt(self) -> float:
+        """The most that one of its characters lacks to be certain: a line is as sure as they are on average."""
+        return len(self.text) * (1 - self.sure)
+
+    @property
+    def all_sure(self) -> bool:
+        """No character of it can be doubtful."""
+        return self.doubt <= 1 - DOUBTFUL
+
 
 def reader_model() -> str:
     """Name and version of the model."""
@@ -62,14 +80,22 @@ def read_lines(pixels: Pixels) -> list[Line]:
     Small letters and texture make a reader unsure: then a second look, at twice the size, decides about the doubtful
     places where it is clearly surer. A character alone that it does not see was none, nor was a line that is hardly
     sure; a Latin letter or digit alone, which round and straight things look like, is looked at twice however sure it
-    is. So is a picture where letters seem to stand outside of the lines found: large ones are passed over at times.
+    is. So is what stands on a picture, or is larger than all else, since things look like letters too. Of large letters
+    the detector melts rows into one: lines that reach far into each other are looked at twice, as are pictures where
+    letters seem to stand outside of the lines found. Rows of letters that both looks pass over are read as they stand.
     """
-    lines = _seen(pixels, 1)
-    doubtful = any(line.sure < DOUBTFUL or _is_thing_like(line) for line in lines)
-    if doubtful or (lines and leaves_ink(pixels, [line.box for line in lines])):
-        lines = _decided(lines, _seen(pixels, _ENLARGED))
-    rows = _rows([line for line in lines if line.sure >= LEAST_SURE])
-    return [line for row in rows if not _is_a_thing(row) for line in row]
+    first = _seen(pixels, 1)
+    if not first:
+        return []
+    may_be_a_thing = _thing_test(pixels, first)
+    unsettled = any(
+        not line.all_sure or _is_thing_like(line) or may_be_a_thing(line) or _is_crowded(line, first) for line in first
+    )
+    if not unsettled and not passed_over(pixels, [line.box for line in first]):
+        return _in_order(first)
+    second = _seen(pixels, _ENLARGED)
+    decided = [line for line in _decided(first, second) if not may_be_a_thing(line) or _is_agreed(line, first, second)]
+    return _in_order(_completed(pixels, decided, may_be_a_thing))
 
 
 def lines_of_frames(frames: Sequence[Sequence[Line]]) -> list[Line]:
@@ -93,6 +119,84 @@ def join_lines(texts: Sequence[str]) -> str:
     return joined
 
 
+def _in_order(lines: Sequence[Line]) -> list[Line]:
+    rows = _rows([line for line in lines if line.sure >= LEAST_SURE])
+    return [line for row in rows if not _is_a_thing(row) for line in row]
+
+
+def _thing_test(pixels: Pixels, lines: Sequence[Line]) -> Callable[[Line], bool]:
+    """Whether a line may be a thing: it lies on a picture, not on the ground around these lines, or is too large.
+
+    Too large is a character alone that stands beside none of nearly its height.
+    """
+    ground_color = split_regions(pixels, [line.box for line in lines]).ground_color
+
+    def may_be_a_thing(line: Line) -> bool:
+        others = [_height(one) for one in lines if not _is_thing_like(one) and not _touch(one, line)]
+        too_large = len(line.text) == 1 and _height(line) > _AS_HIGH * max(others, default=0.0)
+        return too_large or lies_on_a_picture(pixels, ground_color, line.box)
+
+    return may_be_a_thing
+
+
+def _is_agreed(line: Line, first: Sequence[Line], second: Sequence[Line]) -> bool:
+    """What may be a thing is text where both looks read nearly the same, a character alone surely, or all of it is."""
+    if _is_thing_like(line):
+        return False
+    alone = len(line.text) == 1
+    seen = all(
+        any(_same_line(one, line) and _touch(one, line) and (one.all_sure or not alone) for one in look)
+        for look in (first, second)
+    )
+    return seen or (line.all_sure and not alone)
+
+
+def _completed(pixels: Pixels, lines: list[Line], may_be_a_thing: Callable[[Line], bool]) -> list[Line]:
+    """With the rows of letters that no look has found: where their place is known, the model reads them surely.
+
+    A row stands in the place of lines that reached into it, which may leave others of their letters to be read.
+    """
+    for _ in range(_ROUNDS):
+        known = [line for line in lines if line.all_sure]
+        rows = passed_over(pixels, [line.box for line in lines]) if known else []
+        found = [_read_row(pixels, row, known) for row in rows]
+        found = [one for one in found if one.text and one.all_sure and not _is_thing_like(one)]
+        found = [one for one in found if not may_be_a_thing(one)]
+        if not found:
+            break
+        lines = [line for line in lines if not any(_touch(line, one) for one in found)] + found
+    return lines
+
+
+def _read_row(pixels: Pixels, row: Box, known: Sequence[Line]) -> Line:
+    """A row of letters; a short one beside the line next to it, since one thin stroke alone may be anything."""
+    corners = tuple((float(x), float(y)) for x, y in row)
+    left, top, right, bottom = bounds(row)
+    if right - left < _SHORT * (bottom - top):
+        nearest = min(known, key=lambda line: abs(_middle(line) - (top + bottom) / 2))
+        text, sure = _read(np.hstack([_cut(pixels, nearest.box), _cut(pixels, row, like=nearest.box)]))
+        if text.startswith(nearest.text):
+            return Line(text.removeprefix(nearest.text).strip(), sure, corners)
+    return Line(*_read(_cut(pixels, row)), corners)
+
+
+def _cut(pixels: Pixels, box: Box, like: Box | None = None) -> Pixels:
+    """The pixels within a box; as high as another box where one is given."""
+    left, top, right, bottom = bounds(box)
+    patch = pixels[top:bottom, left:right]
+    if like is None:
+        return patch
+    height = len(_cut(pixels, like))
+    width = max(1, round(patch.shape[1] * height / patch.shape[0]))
+    return np.asarray(opencv().resize(patch, (width, height), interpolation=opencv().INTER_CUBIC), dtype=np.uint8)
+
+
+def _read(patch: Pixels) -> tuple[str, float]:
+    """(text, sure) of pixels that are taken for one line; no text where nothing is read."""
+    found = _reader()(np.ascontiguousarray(patch[:, :, ::-1]), use_det=False)
+    return (found.txts[0].strip(), float(found.scores[0])) if found.txts else ("", 0.0)
+
+
 def _is_a_thing(row: Sequence[Line]) -> bool:
     """A letter or digit alone in its row is most often a round or straight thing, but "a" is a word."""
     return len(row) == 1 and _is_thing_like(row[0]) and not (row[0].text in "aA" and row[0].sure >= _SEEN_TWICE)
@@ -107,14 +211,9 @@ def _seen(pixels: Pixels, times: int) -> list[Line]:
     if times > 1:
         pixels = opencv().resize(pixels, None, fx=times, fy=times, interpolation=opencv().INTER_CUBIC)
     lines = _found(pixels, times, None)
-    texts = {sure: [line.text for line in lines if _all_sure(line) is sure] for sure in (True, False)}
+    texts = {sure: [line.text for line in lines if line.all_sure is sure] for sure in (True, False)}
     script = broken_script(texts[True], texts[False])
     return lines if script is None else _found(pixels, times, script)
-
-
-def _all_sure(line: Line) -> bool:
-    """No character of it can be doubtful: a line is as sure as its characters are on average."""
-    return len(line.text) * (1 - line.sure) <= 1 - DOUBTFUL
 
 
 def _found(pixels: Pixels, times: int, script: Script | None) -> list[Line]:
@@ -135,12 +234,10 @@ def _with_room(pixels: Pixels, line: Line) -> tuple[str, float]:
     """(text, sure) of a line; a doubtful character alone is read once more, with some ground around it."""
     if len(line.text) != 1 or line.sure >= DOUBTFUL:
         return line.text, line.sure
-    corners = np.asarray(line.box)
+    left, top, right, bottom = bounds(line.box)
     room = _ROOM * _height(line)
-    left, top = np.floor(corners.min(axis=0) - room).astype(int).clip(min=0)
-    right, bottom = np.ceil(corners.max(axis=0) + room).astype(int)
-    found = _reader()(np.ascontiguousarray(pixels[top:bottom, left:right, ::-1]), use_det=False)
-    text, sure = (found.txts[0].strip(), float(found.scores[0])) if found.txts else ("", 0.0)
+    around = ((left - room, top - room), (right + room, bottom + room))
+    text, sure = _read(_cut(pixels, around))
     return (text, sure) if len(text) == 1 and sure > line.sure + _CLEARLY else (line.text, line.sure)
 
 
@@ -155,10 +252,11 @@ def _decided(first: Sequence[Line], second: Sequence[Line]) -> list[Line]:
             chosen += [line] if stays else []
         elif longer := [one for one in rivals if one.sure >= DOUBTFUL and _says_more(one, line)]:
             chosen += [one for one in longer if one not in chosen]
-        elif line.sure >= DOUBTFUL:
-            chosen.append(line)
+        elif line.all_sure:
+            replaced = _is_crowded(line, first) and all(one.all_sure for one in rivals)
+            chosen += [one for one in rivals if one not in chosen] if replaced else [line]
         else:
-            surer = min(one.sure for one in rivals) > line.sure + _CLEARLY
+            surer = sum(one.doubt for one in rivals) < line.doubt - _CLEARLY
             chosen += [one for one in rivals if one not in chosen] if surer else [line]
     return chosen
 
@@ -167,6 +265,22 @@ def _says_more(one: Line, other: Line) -> bool:
     """It reads the same characters and more in a wider box: that of the other cuts some off."""
     longer = len(one.text) > len(other.text) and other.text in one.text
     return longer and _width(one) - _width(other) > _WIDER * _height(other)
+
+
+def _is_crowded(line: Line, lines: Sequence[Line]) -> bool:
+    """Another box reaches far into its own: neither can be trusted to hold just the letters of one row."""
+    return any(
+        one is not line
+        and _shared(line, one, 0) > 0
+        and _shared(line, one, 1) > _CROWDED * min(_height(line), _height(one))
+        for one in lines
+    )
+
+
+def _shared(one: Line, other: Line, axis: int) -> float:
+    """Pixels that two boxes share across (0) or down (1); negative where there is room between them."""
+    spans = [[corner[axis] for corner in line.box] for line in (one, other)]
+    return min(max(span) for span in spans) - max(min(span) for span in spans)
 
 
 def _touch(one: Line, other: Line) -> bool:
