@@ -34,6 +34,8 @@ def reader_of(read):
 def looks(monkeypatch):
     """Sets what is seen at once and at twice the size; returns how often it was looked."""
     calls = []
+    nothing = SimpleNamespace(txts=None, scores=None)
+    monkeypatch.setattr(reading, "_reader", lambda: reader_of(lambda pixels: nothing))
 
     def see(first: list[Line], second: list[Line]) -> list[int]:
         monkeypatch.setattr(
@@ -254,6 +256,31 @@ def test_rows_that_both_looks_pass_over_are_read_as_they_stand(looks, monkeypatc
     picture = drawn(*ROWS, *(((left, 40, left + 2, 52), INK) for left in bars))
     assert [one.text for one in read_lines(picture)] == kept
     assert shapes[0] == ((16, 56, 3) if len(bars) > 1 else (20, 60 + 8, 3))
+
+
+@pytest.mark.parametrize(
+    ("beside", "sure", "read"),
+    [
+        ("首单一", 0.99, ["首单", "一"]),
+        ("首单二", 0.99, ["首单", "二"]),
+        ("首单一", 0.95, ["首单", "一?"]),  # .15 of doubt more than the line has: .85 sure, no surer
+        ("育单一", 0.99, ["首单", "一?"]),  # the line is misread
+        ("首单一元", 0.99, ["首单", "一?"]),
+        ("首单", 0.99, ["首单", "一?"]),
+    ],
+)
+def test_a_doubtful_character_alone_is_read_beside_the_line_next_to_it(looks, monkeypatch, beside, sure, read):
+    """A question mark stands for the second look, which is needed where it stays in doubt."""
+    pytest.importorskip("cv2")
+    far = line("立即体验", 1.0, top=75)
+    first = [line("首单", 1.0, width=60), line("一", 0.82, top=30, width=20), far]
+    calls = looks(first, [first[0], line("一?", 0.99, top=30, width=20), far])
+    shapes = []
+    found = SimpleNamespace(txts=[beside], scores=[sure])
+    monkeypatch.setattr(reading, "_reader", lambda: reader_of(lambda pixels: shapes.append(pixels.shape) or found))
+    assert texts() == [*read, "立即体验"]
+    assert calls == ([1] if "?" not in read[1] else [1, 2])
+    assert shapes == [(20, 80, 3)]
 
 
 def test_a_row_that_replaces_a_line_across_two_rows_leaves_the_other_to_be_read(looks, monkeypatch):

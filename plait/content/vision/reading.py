@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -88,6 +88,7 @@ def read_lines(pixels: Pixels) -> list[Line]:
     if not first:
         return []
     may_be_a_thing = _thing_test(pixels, first)
+    first = [line if may_be_a_thing(line) else _in_context(pixels, line, first) for line in first]
     unsettled = any(
         not line.all_sure or _is_thing_like(line) or may_be_a_thing(line) or _is_crowded(line, first) for line in first
     )
@@ -168,16 +169,33 @@ def _completed(pixels: Pixels, lines: list[Line], may_be_a_thing: Callable[[Line
     return lines
 
 
+def _in_context(pixels: Pixels, line: Line, lines: Sequence[Line]) -> Line:
+    """A doubtful character alone, read beside the sure line next to it where that makes it clearly surer."""
+    known = [one for one in lines if one.all_sure and len(one.text) > 1]
+    if len(line.text) != 1 or line.all_sure or not known:
+        return line
+    text, sure = _read_beside(pixels, line.box, known) or ("", 0.0)
+    return replace(line, text=text, sure=sure) if len(text) == 1 and sure > line.sure + _CLEARLY else line
+
+
 def _read_row(pixels: Pixels, row: Box, known: Sequence[Line]) -> Line:
     """A row of letters; a short one beside the line next to it, since one thin stroke alone may be anything."""
     corners = tuple((float(x), float(y)) for x, y in row)
     left, top, right, bottom = bounds(row)
-    if right - left < _SHORT * (bottom - top):
-        nearest = min(known, key=lambda line: abs(_middle(line) - (top + bottom) / 2))
-        text, sure = _read(np.hstack([_cut(pixels, nearest.box), _cut(pixels, row, like=nearest.box)]))
-        if text.startswith(nearest.text):
-            return Line(text.removeprefix(nearest.text).strip(), sure, corners)
-    return Line(*_read(_cut(pixels, row)), corners)
+    beside = _read_beside(pixels, row, known) if right - left < _SHORT * (bottom - top) else None
+    return Line(*(beside or _read(_cut(pixels, row))), corners)
+
+
+def _read_beside(pixels: Pixels, box: Box, known: Sequence[Line]) -> tuple[str, float] | None:
+    """(text, sure) of a box whose pixels are set behind those of the line next to it; None where that is misread."""
+    _, top, _, bottom = bounds(box)
+    nearest = min(known, key=lambda line: abs(_middle(line) - (top + bottom) / 2))
+    text, sure = _read(np.hstack([_cut(pixels, nearest.box), _cut(pixels, box, like=nearest.box)]))
+    if not text.startswith(nearest.text):
+        return None
+    found = text.removeprefix(nearest.text).strip()
+    added = len(text) * (1 - sure) - nearest.doubt
+    return found, min(sure, 1 - added / max(1, len(found)))
 
 
 def _cut(pixels: Pixels, box: Box, like: Box | None = None) -> Pixels:
