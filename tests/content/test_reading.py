@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from plait.content.vision import reading
-from plait.content.vision.ink import lies_on_a_picture, passed_over
+from plait.content.vision.ink import between_ink, lies_on_a_picture, passed_over
 from plait.content.vision.reading import Line, join_lines, lines_of_frames, read_lines
 from plait.content.vision.script import Script
 
@@ -209,6 +209,14 @@ def test_what_lies_on_a_picture():
     assert not lies_on_a_picture(strokes, ground, line("", 1, top=200).box), "outside"
 
 
+def test_the_columns_between_a_lines_first_and_last_letter():
+    pytest.importorskip("cv2")
+    inside, above = ((30, 20, 70, 80), (0, 0, 0)), ((5, 0, 200, 20), (0, 0, 0))
+    assert between_ink(drawn(inside, above)).shape == (100, 40 + 2 * 6, 3)
+    assert between_ink(drawn(((0, 20, 70, 80), (0, 0, 0)))).shape == (100, 70 + 6, 3)
+    assert between_ink(drawn(above)).shape == (100, 300, 3), "nothing in its middle"
+
+
 INK = (255, 230, 0)
 ROWS = (((10, 4, 14, 16), INK), ((20, 4, 24, 16), INK))
 """Two letters of a line that is found."""
@@ -255,7 +263,7 @@ def test_rows_that_both_looks_pass_over_are_read_as_they_stand(looks, monkeypatc
     monkeypatch.setattr(reading, "_reader", lambda: reader_of(read))
     picture = drawn(*ROWS, *(((left, 40, left + 2, 52), INK) for left in bars))
     assert [one.text for one in read_lines(picture)] == kept
-    assert shapes[0] == ((16, 56, 3) if len(bars) > 1 else (20, 60 + 8, 3))
+    assert shapes[0] == ((16, 56, 3) if len(bars) > 1 else (20, 16 + 8, 3)), "from ink to ink"
 
 
 @pytest.mark.parametrize(

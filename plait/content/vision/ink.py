@@ -25,6 +25,8 @@ _LETTER = 0.6
 """Of a line's height, that of its letters: detectors' boxes reach beyond them."""
 _AROUND = 0.1
 """Of a line's height, how far a row is read beyond its letters."""
+_CLOSE = 0.06
+"""Of a line's height, the ground left at its ends: wider gaps between two lines set in a row are read as spaces."""
 _BROADEST = 0.2
 """Of its line's height (that of the box), more than the breadth of any stroke; fat letters have an eighth."""
 ON_A_PICTURE = 0.28
@@ -81,6 +83,21 @@ def lies_on_a_picture(pixels: Pixels, ground_color: NDArray[np.float64], box: Bo
         drawn, opencv().MORPH_OPEN, np.ones((side, side), np.uint8), borderType=opencv().BORDER_CONSTANT, borderValue=0
     )
     return float(broad.mean()) > ON_A_PICTURE
+
+
+def between_ink(patch: Pixels) -> Pixels:
+    """The columns of a line's pixels from its first to its last letter, with a little ground at both ends.
+
+    What its neighbours above and below reach in with does not count: only the middle half of the rows is looked at.
+    """
+    quarter = len(patch) // 4
+    middle = patch[quarter : len(patch) - quarter].astype(np.int16)
+    ground = split_regions(patch).ground_color.round().astype(np.int16)
+    across = np.flatnonzero((np.abs(middle - ground).max(axis=2) > FLATNESS).any(axis=0))
+    if not len(across):
+        return patch
+    room = round(_CLOSE * len(patch))
+    return patch[:, max(0, int(across[0]) - room) : int(across[-1]) + 1 + room]
 
 
 def _parts(mask: Mask) -> _Parts:

@@ -11,7 +11,7 @@ import numpy as np
 
 from plait.content.measures.regions import Box, Pixels, split_regions
 from plait.content.opencv import opencv
-from plait.content.vision.ink import bounds, lies_on_a_picture, passed_over
+from plait.content.vision.ink import between_ink, bounds, lies_on_a_picture, passed_over
 from plait.content.vision.script import LimitedDecoder, Script, broken_script
 from plait.errors import ConfigError
 from plait.evaluation.text_distance import edit_distance
@@ -190,7 +190,7 @@ def _read_beside(pixels: Pixels, box: Box, known: Sequence[Line]) -> tuple[str, 
     """(text, sure) of a box whose pixels are set behind those of the line next to it; None where that is misread."""
     _, top, _, bottom = bounds(box)
     nearest = min(known, key=lambda line: abs(_middle(line) - (top + bottom) / 2))
-    text, sure = _read(np.hstack([_cut(pixels, nearest.box), _cut(pixels, box, like=nearest.box)]))
+    text, sure = _read(np.hstack([between_ink(_cut(pixels, one, like=nearest.box)) for one in (nearest.box, box)]))
     if not text.startswith(nearest.text):
         return None
     found = text.removeprefix(nearest.text).strip()
@@ -199,12 +199,12 @@ def _read_beside(pixels: Pixels, box: Box, known: Sequence[Line]) -> tuple[str, 
 
 
 def _cut(pixels: Pixels, box: Box, like: Box | None = None) -> Pixels:
-    """The pixels within a box; as high as another box where one is given."""
+    """The pixels within a box; as high as those within another where one is given."""
     left, top, right, bottom = bounds(box)
     patch = pixels[top:bottom, left:right]
-    if like is None:
+    height = len(_cut(pixels, like)) if like is not None else len(patch)
+    if height == len(patch):
         return patch
-    height = len(_cut(pixels, like))
     width = max(1, round(patch.shape[1] * height / patch.shape[0]))
     return np.asarray(opencv().resize(patch, (width, height), interpolation=opencv().INTER_CUBIC), dtype=np.uint8)
 
