@@ -240,48 +240,64 @@ def test_rows_of_letters_that_were_passed_over(missed, rows):
     assert [(*row[0], *row[2]) for row in found] == rows
 
 
+SHORT, LONG = (10,), (10, 60)
+"""Where bars of a row stand."""
+
+
 @pytest.mark.parametrize(
-    ("bars", "answer", "sure", "kept"),
+    ("bars", "alone", "beside", "kept"),
     [
-        ((10, 60), "图鉴", 0.99, ["首单", "图鉴"]),
-        ((10, 60), "图鉴", 0.9, ["首单"]),  # not sure
-        ((10, 60), "8", 1.0, ["首单"]),
-        ((10,), "首单一", 0.99, ["首单", "一"]),  # short: read beside the line above
-        ((10,), "一", 0.99, ["首单", "一"]),
-        ((10,), "首单", 0.99, ["首单"]),
+        (LONG, ("图鉴", 0.99), None, ["首单", "图鉴"]),
+        (LONG, ("图鉴", 0.9), None, ["首单"]),  # not sure
+        (LONG, ("8", 1.0), None, ["首单"]),
+        (SHORT, ("二", 0.9), ("首单一", 0.99), ["首单", "一"]),
+        (SHORT, ("一", 0.99), ("首单二", 0.95), ["首单", "一"]),
+        (SHORT, ("一", 0.99), ("首单", 0.99), ["首单"]),  # beside the line there is nothing
+        (SHORT, ("一", 0.99), ("育单二", 1.0), ["首单", "一"]),  # the line is misread
     ],
 )
-def test_rows_that_both_looks_pass_over_are_read_as_they_stand(looks, monkeypatch, bars, answer, sure, kept):
+def test_rows_that_both_looks_pass_over_are_read_as_they_stand(looks, monkeypatch, bars, alone, beside, kept):
     pytest.importorskip("cv2")
     looks([line("首单", 1.0, width=60)], [line("首单", 1.0, width=60)])
     shapes = []
 
     def read(pixels):
         shapes.append(pixels.shape)
-        return SimpleNamespace(txts=[answer], scores=[sure])
+        text, sure = alone if pixels.shape[0] == 16 else beside
+        return SimpleNamespace(txts=[text], scores=[sure])
 
     monkeypatch.setattr(reading, "_reader", lambda: reader_of(read))
     picture = drawn(*ROWS, *(((left, 40, left + 2, 52), INK) for left in bars))
     assert [one.text for one in read_lines(picture)] == kept
-    assert shapes[0] == ((16, 56, 3) if len(bars) > 1 else (20, 16 + 8, 3)), "from ink to ink"
+    read_at_first = [(16, 56, 3)] if bars == LONG else [(16, 6, 3), (20, 16 + 8, 3)]  # the latter from ink to ink
+    assert shapes[: len(read_at_first)] == read_at_first
+
+
+def test_a_block_in_the_colour_of_the_letters_is_no_row_of_them(looks, monkeypatch):
+    pytest.importorskip("cv2")
+    looks([line("首单", 1.0, width=60)], [line("首单", 1.0, width=60)])
+    found = SimpleNamespace(txts=["品牌"], scores=[1.0])
+    monkeypatch.setattr(reading, "_reader", lambda: reader_of(lambda pixels: found))
+    assert [one.text for one in read_lines(drawn(*ROWS, ((10, 40, 90, 75), INK)))] == ["首单"]
 
 
 @pytest.mark.parametrize(
-    ("beside", "sure", "read"),
+    ("known", "beside", "sure", "read"),
     [
-        ("首单一", 0.99, ["首单", "一"]),
-        ("首单二", 0.99, ["首单", "二"]),
-        ("首单一", 0.95, ["首单", "一?"]),  # .15 of doubt more than the line has: .85 sure, no surer
-        ("育单一", 0.99, ["首单", "一?"]),  # the line is misread
-        ("首单一元", 0.99, ["首单", "一?"]),
-        ("首单", 0.99, ["首单", "一?"]),
+        (1.0, "首单一", 0.99, ["首单", "一"]),
+        (1.0, "首单二", 0.99, ["首单", "二"]),
+        (1.0, "首单一", 0.95, ["首单", "一?"]),  # .15 of doubt more than the line has: .85 sure, no surer
+        (0.96, "首单一", 0.95, ["首单", "一"]),  # .07 more
+        (1.0, "育单一", 0.99, ["首单", "一?"]),  # the line is misread
+        (1.0, "首单一元", 0.99, ["首单", "一?"]),
+        (1.0, "首单", 0.99, ["首单", "一?"]),
     ],
 )
-def test_a_doubtful_character_alone_is_read_beside_the_line_next_to_it(looks, monkeypatch, beside, sure, read):
+def test_a_doubtful_character_alone_is_read_beside_the_line_next_to_it(looks, monkeypatch, known, beside, sure, read):
     """A question mark stands for the second look, which is needed where it stays in doubt."""
     pytest.importorskip("cv2")
     far = line("立即体验", 1.0, top=75)
-    first = [line("首单", 1.0, width=60), line("一", 0.82, top=30, width=20), far]
+    first = [line("首单", known, width=60), line("一", 0.82, top=30, width=20), far]
     calls = looks(first, [first[0], line("一?", 0.99, top=30, width=20), far])
     shapes = []
     found = SimpleNamespace(txts=[beside], scores=[sure])

@@ -179,11 +179,13 @@ def _in_context(pixels: Pixels, line: Line, lines: Sequence[Line]) -> Line:
 
 
 def _read_row(pixels: Pixels, row: Box, known: Sequence[Line]) -> Line:
-    """A row of letters; a short one beside the line next to it, since one thin stroke alone may be anything."""
-    corners = tuple((float(x), float(y)) for x, y in row)
+    """A row of letters; a short one also beside the line next to it, since one thin stroke alone may be anything."""
     left, top, right, bottom = bounds(row)
+    text, sure = _read(_cut(pixels, row))
     beside = _read_beside(pixels, row, known) if right - left < _SHORT * (bottom - top) else None
-    return Line(*(beside or _read(_cut(pixels, row))), corners)
+    if beside is not None and (not beside[0] or beside[1] > sure):
+        text, sure = beside
+    return Line(text, sure, tuple((float(x), float(y)) for x, y in row))
 
 
 def _read_beside(pixels: Pixels, box: Box, known: Sequence[Line]) -> tuple[str, float] | None:
