@@ -78,11 +78,12 @@ def read_lines(pixels: Pixels) -> list[Line]:
     """The lines of text on a picture [height, width, 3], in reading order.
 
     Small letters and texture make a reader unsure: then a second look, at twice the size, decides about the doubtful
-    places where it is clearly surer. A character alone that it does not see was none, nor was a line that is hardly
-    sure; a Latin letter or digit alone, which round and straight things look like, is looked at twice however sure it
-    is. So is what stands on a picture, or is larger than all else, since things look like letters too. Of large letters
-    the detector melts rows into one: lines that reach far into each other are looked at twice, as are pictures where
-    letters seem to stand outside of the lines found. Rows of letters that both looks pass over are read as they stand.
+    places where it is clearly surer; a doubtful character alone is first read beside the line next to it. A character
+    alone that it does not see was none, nor was a line that is hardly sure; a Latin letter or digit alone, which round
+    and straight things look like, is looked at twice however sure it is. So is what stands on a picture, or is larger
+    than all else, since things look like letters too. Of large letters the detector melts rows into one: lines that
+    reach far into each other are looked at twice, as are pictures where letters seem to stand outside of the lines
+    found. Rows of letters that both looks pass over are read as they stand.
     """
     first = _seen(pixels, 1)
     if not first:
