@@ -1,6 +1,5 @@
 """The steps that label: what a creative says as one text and its vector, the light classifier, a language model."""
 
-import base64
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,12 +11,13 @@ from plait.content.labelling.label_model import LabelModel
 from plait.content.labelling.linear import Floats
 from plait.content.labelling.sight import READ, Shown
 from plait.content.labelling.strategy import Described, LabelAnswer, Strategy
+from plait.content.vision.layout import FEATURES, OUTLINE
 from plait.content.workflow import Answer, BatchStep, Failed, Outcome
+from plait.content.workflow.vectors import decoded, encoded
 from plait.llm.encode import TextEncoder
 
 MOST_CHARACTERS = 2_000
 """Of what a creative says, as far as its label depends on it."""
-_PICTURE_WIDTH = 1280
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
@@ -79,7 +79,7 @@ def light_step(name: str, threshold: float, opened: Callable[[], tuple[LabelMode
 
     return BatchStep(
         name="label",
-        version=1,
+        version=2,
         inputs=("meaning", "things?"),
         outputs=("label",),
         model=name,
@@ -139,26 +139,18 @@ def shown_of(batch: Sequence[Mapping[str, Any]], tags: Mapping[str, Floats]) -> 
     """What a classifier sees of creatives, from the answers of `meaning` and `things`."""
     vector_ND = np.stack([decoded(inputs["meaning"]["vector"]) for inputs in batch])
     pictured = [bool(inputs["things"] and inputs["things"]["features"]) for inputs in batch]
-    picture_NP = np.full((len(batch), _PICTURE_WIDTH), np.nan, np.float32)
+    picture_NP = np.full((len(batch), FEATURES), np.nan, np.float32)
+    outline_NO = np.full((len(batch), OUTLINE), np.nan, np.float32)
     tag_ND = np.full((len(batch), vector_ND.shape[1]), np.nan, np.float32)
     for row, inputs in enumerate(batch):
         if pictured[row]:
             picture_NP[row] = decoded(inputs["things"]["features"])
+            outline_NO[row] = decoded(inputs["things"]["outline"])
             names, weight_K = zip(*inputs["things"]["tags"], strict=True)
             share_1K = np.array([weight_K], np.float32) / max(sum(weight_K), 1e-9)
             tag_ND[row] = mean_tags(share_1K, np.stack([tags[name] for name in names]))[0]
     texts = [inputs["meaning"]["text"] for inputs in batch]
-    return Shown(texts, vector_ND, picture_NP, tag_ND) if any(pictured) else Shown(texts, vector_ND)
-
-
-def encoded(vector_D: Floats) -> str:
-    """A vector as text, at half precision."""
-    return base64.b64encode(vector_D.astype("<f2").tobytes()).decode()
-
-
-def decoded(text: str) -> Floats:
-    """The vector that `encoded` wrote."""
-    return np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32)
+    return Shown(texts, vector_ND, picture_NP, tag_ND, outline_NO) if any(pictured) else Shown(texts, vector_ND)
 
 
 def _is_sure(label: Answer) -> bool:

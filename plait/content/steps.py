@@ -4,7 +4,6 @@ Every answer holds `fields` (values of the profile's fields), `confidence` (of t
 later steps read. The functions below are thin: what they measure stands in `measures/`, `vision/` and `text/`.
 """
 
-import base64
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,9 +20,11 @@ from plait.content.media.opened import OpenedMedia
 from plait.content.text.copy_type import copy_type
 from plait.content.text.keywords import key_words
 from plait.content.vision.faces import face_model, face_score
+from plait.content.vision.layout import layout_of
 from plait.content.vision.reading import Line, join_lines, lines_of_frames, read_lines, reader_model
-from plait.content.vision.things import MODEL, class_objects, look_at, tag_names
+from plait.content.vision.things import MODEL, class_objects, tag_names
 from plait.content.workflow import Answer, BatchStep, FileStep, Step, one_by_one
+from plait.content.workflow.vectors import encoded
 from plait.errors import ContentError
 from plait.schema import ObjectType
 
@@ -75,7 +76,7 @@ def _steps_on_files(seen: dict[str, Any]) -> tuple[FileStep, ...]:
         ),
         FileStep(
             name="things",
-            version=1,
+            version=2,
             inputs=(*on_frames, "faces?"),
             outputs=("object_type",),
             model=MODEL,
@@ -165,11 +166,11 @@ def faces(media: OpenedMedia, known: Mapping[str, Any]) -> Answer:
 def things(media: OpenedMedia, known: Mapping[str, Any]) -> Answer:
     """What is shown: the image model's classes, and the object type that they add up to."""
     if known["pixels"]["plain"]:
-        return _object(ObjectType.NONE, 0.95) | {"tags": [], "features": ""}
-    probabilities_BV, features_BD = look_at(_pictures(media, known))
+        return _object(ObjectType.NONE, 0.95) | {"tags": [], "features": "", "outline": ""}
+    seen = layout_of(_pictures(media, known))
     share_B = np.array([frame.share for frame in media.frames], dtype=np.float32)
     share_B /= share_B.sum()
-    probability_V, feature_D = share_B @ probabilities_BV, share_B @ features_BD
+    probability_V = share_B @ seen.tag_BV
     best = np.argsort(-probability_V, kind="stable")[:SHOWN_TAGS]
     tags = [[tag_names()[place], round(float(probability_V[place]), 4)] for place in best]
     mass: dict[ObjectType, float] = defaultdict(float)
@@ -181,8 +182,8 @@ def things(media: OpenedMedia, known: Mapping[str, Any]) -> Answer:
     person = known["faces"] and known["faces"]["fields"]["person"]
     if person:
         found = _object(ObjectType.PERSON, known["faces"]["confidence"]["person"])
-    encoded = base64.b64encode(feature_D.astype("<f2").tobytes()).decode()
-    return found | {"tags": tags, "features": encoded}
+    shown = {"features": encoded(share_B @ seen.feature_BD), "outline": encoded(share_B @ seen.outline_BO)}
+    return found | {"tags": tags, **shown}
 
 
 def text(inputs: Mapping[str, Any], most_bytes: int) -> Answer:

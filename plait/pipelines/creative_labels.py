@@ -11,7 +11,6 @@ import polars as pl
 
 from plait.config.content import LabelSettings
 from plait.content.label_steps import light_step, meaning_step, model_step, shown_of
-from plait.content.labelling.classifier import ClassifierSettings
 from plait.content.labelling.evidence import label_text
 from plait.content.labelling.label_model import LabelModel
 from plait.content.labelling.linear import Floats
@@ -33,9 +32,9 @@ from plait.schema import Columns as C
 
 STAGE = "label_model"
 IAB = "iab-ad-product-2.0"
-SAMPLE = ClassifierSettings().most_unlabelled
+SAMPLE = 4_000
 """Creatives without a label that the classifier learns from, at most."""
-_VERSION = 1
+_VERSION = 2
 """Raised when the same creatives and labels teach another classifier."""
 _ITEMS = "items"
 _CATEGORIES = (C.CATEGORY_1, C.CATEGORY_2, C.CATEGORY_3)

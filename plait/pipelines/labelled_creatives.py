@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from plait.content.labelling.features import standardised
 from plait.content.labelling.linear import Floats
 from plait.content.taxonomy import Label, Path3, Taxonomy, load_taxonomy, make_taxonomy
+from plait.content.vision.things import MODEL
 from plait.data.artifacts import ArtifactStore, fingerprint_files
 from plait.errors import DataError
 from plait.telemetry import progress
@@ -23,6 +23,7 @@ from plait.telemetry import progress
 DataName = Literal["fashion", "kuairec", "iflytek"]
 _BATCH = 32
 _UNKNOWN = "UNKNOWN"
+_PARTS = ("tags", "features", "outlines")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ class LabelledCreatives:
     tag_NV: Floats | None = None
     """Probabilities of ImageNet's classes."""
     picture_ND: Floats | None = None
-    """Features of the photographs, brought to one scale by the pool."""
+    """Features of the photographs."""
+    outline_NO: Floats | None = None
+    """Outlines of the photographs."""
 
     @property
     def words(self) -> str:
@@ -71,10 +74,9 @@ def _fashion(folder: Path, store: ArtifactStore) -> LabelledCreatives:
     pool_M, test_M = _halves(len(paths))
     pictures = _there(folder / "images.zip")
     names = [f"images/{one}.jpg" for one in table["id"].to_list()]
-    inputs = {"pictures": fingerprint_files([pictures]), "network": "efficientnet-lite0", "version": 1}
+    inputs = {"pictures": fingerprint_files([pictures]), "network": MODEL, "version": 1}
     features = store.build("layout-features", inputs, lambda out: _look(pictures, names, out))
-    tag_NV, last_ND, cells_ND = (np.load(features / f"{part}.npy") for part in ("tags", "last", "cells"))
-    scaled = [standardised(block, pool_M) / np.sqrt(block.shape[1]) for block in (last_ND, cells_ND)]
+    tag_NV, picture_ND, outline_NO = (np.load(features / f"{part}.npy").astype(np.float32) for part in _PARTS)
     return LabelledCreatives(
         "fashion",
         "en",
@@ -83,8 +85,9 @@ def _fashion(folder: Path, store: ArtifactStore) -> LabelledCreatives:
         _places(paths, taxonomy, folder),
         pool_M,
         test_M,
-        tag_NV.astype(np.float32),
-        np.concatenate(scaled, axis=1).astype(np.float32),
+        tag_NV,
+        picture_ND,
+        outline_NO,
     )
 
 
@@ -136,16 +139,18 @@ def _places(paths: Sequence[Path3], taxonomy: Taxonomy, folder: Path) -> NDArray
 def _look(archive: Path, names: Sequence[str], out: Path) -> None:
     from PIL import Image  # noqa: PLC0415 (the `content` extra)
 
-    from plait.content.vision.layout import layout_features  # noqa: PLC0415 (slow to import)
+    from plait.content.vision.layout import layout_of  # noqa: PLC0415 (slow to import)
 
     parts: list[tuple[NDArray[np.float16], ...]] = []
     with zipfile.ZipFile(archive) as pictures, progress("look at photographs", len(names)) as advance:
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
             opened = [np.asarray(Image.open(io.BytesIO(pictures.read(name))).convert("RGB")) for name in batch]
-            parts.append(tuple(block.astype(np.float16) for block in layout_features(opened)))
+            found = layout_of(opened)
+            blocks = (found.tag_BV, found.feature_BD, found.outline_BO)
+            parts.append(tuple(block.astype(np.float16) for block in blocks))
             advance(len(batch))
-    for name, blocks in zip(("tags", "last", "cells"), zip(*parts, strict=True), strict=True):
+    for name, blocks in zip(_PARTS, zip(*parts, strict=True), strict=True):
         np.save(out / f"{name}.npy", np.concatenate(blocks))
 
 

@@ -157,7 +157,7 @@ def _shown(data: LabelledCreatives, view: View, encoder: TextEncoder, cache: Vec
         texts = data.texts if view == "both" else without_label_words(data.texts, data.taxonomy)
         vector_ND = encode_texts(encoder, [text[:READ] for text in texts], cache)
     tag_ND = None if data.tag_NV is None else mean_tags(data.tag_NV, encode_texts(encoder, _tag_names(), cache))
-    shown = Shown(texts, vector_ND, data.picture_ND, tag_ND)
+    shown = Shown(texts, vector_ND, data.picture_ND, tag_ND, data.outline_NO)
     return shown, Sight.fit(shown.rows(data.pool_M), data.taxonomy, label_CD)
 
 

@@ -8,11 +8,12 @@ from creative_market import SUBJECTS, LetterEncoder, market, subject_texts
 from typer.testing import CliRunner
 
 from plait.cli.app import register_commands
-from plait.content.label_steps import MOST_CHARACTERS, answer_of, decoded, described, encoded, label_answer
+from plait.content.label_steps import MOST_CHARACTERS, answer_of, described, label_answer
 from plait.content.labelling.label_model import LabelModel
 from plait.content.labelling.sight import Shown
 from plait.content.labelling.strategy import LabelAnswer
 from plait.content.taxonomy import load_taxonomy
+from plait.content.workflow.vectors import decoded, encoded
 from plait.pipelines import creative_labels
 from plait.pipelines.creative_labels import review_queue, workspace_taxonomy
 from plait.pipelines.understand import read_profiles, understand_creatives
@@ -61,7 +62,8 @@ def test_a_label_model_answers_as_before_once_it_is_loaded(tmp_path: Path):
     draw = np.random.default_rng(0)
     picture = draw.normal(size=(60, 5)).astype(np.float32)
     picture[::7] = np.nan
-    shown = Shown(texts, encoder.encode(texts), picture, np.where(np.isnan(picture[:, :4]), np.nan, 1).astype("f4"))
+    tags = np.where(np.isnan(picture[:, :4]), np.nan, 1).astype("f4")
+    shown = Shown(texts, encoder.encode(texts), picture, tags, picture[:, 1:])
     labels = [(list(SUBJECTS)[row % 3],) for row in range(6)]
     model = LabelModel.taught(shown, taxonomy, encoder.encode(list(SUBJECTS)), np.arange(6), labels)
     model.save(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from plait.content.labelling.calibration import temperature_of
 from plait.content.labelling.classifier import ClassifierSettings, Seen, draw_examples, teach
 from plait.content.labelling.evidence import LabelWords, likeness
-from plait.content.labelling.features import Block, TermWeights, Topics, terms
+from plait.content.labelling.features import Block, TermWeights, Topics, suggested_texts, terms
 from plait.content.labelling.hierarchy import decide
 from plait.content.labelling.linear import fit_softmax, shares_without_labels, softmax
 from plait.content.labelling.measures import calibration_error, confusions, coverage_at, macro_f1
@@ -77,6 +77,24 @@ def test_a_block_is_centred_and_of_the_length_asked_for() -> None:
     assert np.allclose(turned.mean(axis=0), 0, atol=1e-4)
     assert np.sqrt((turned**2).sum(axis=1).mean()) == pytest.approx(4.0, rel=1e-4)
     assert np.allclose(np.cov(turned.T), np.eye(5) * 16 / 5, atol=0.05)
+
+
+def test_a_block_of_features_of_different_kinds_gives_each_column_a_say() -> None:
+    x = np.random.default_rng(0).normal(0, 1, (400, 3)).astype(np.float32) * np.array([1, 100, 0.01], np.float32)
+    turned = Block.fit(x, 1.0, width=3, whitening=0.0, standardise=True)(x)
+    said = np.abs(np.corrcoef(np.concatenate([turned, x], axis=1).T)[:3, 3:]).max(axis=0)
+    assert (said > 0.6).all()
+
+
+def test_suggested_texts_are_what_the_pictures_tell_of_the_texts() -> None:
+    """The first text column follows the picture, the second is noise: the block's first direction is the former."""
+    draw = np.random.default_rng(0)
+    picture = draw.normal(size=(2_000, 4)).astype(np.float32)
+    text = np.stack([picture[:, 0], draw.normal(size=2_000)], axis=1).astype(np.float32)
+    block = suggested_texts(Block.fit(picture, 8.0, width=4, whitening=0.0), picture, text, 3.0, width=1)
+    found = block(picture)
+    assert abs(np.corrcoef(found[:, 0], picture[:, 0])[0, 1]) > 0.99
+    assert np.sqrt((found**2).sum(axis=1).mean()) == pytest.approx(3.0, rel=1e-3)
 
 
 def test_softmax_regression_reaches_the_gradient_zero() -> None:

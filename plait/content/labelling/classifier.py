@@ -3,7 +3,8 @@
 Without examples, the evidence (label words, likeness, tags) is read as logits; the shares of the labels among the
 unlabelled rows are estimated, and a regression on all features learns the resulting soft answers ("pseudo-labels"),
 which carries what the text gives away over to pictures and words that no label names. Examples join that regression
-with a greater weight.
+with a greater weight. The unlabelled rows also show in which directions rows of one label differ, which count less
+then, and who is alike, whose answers are mixed.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from plait.content.labelling.calibration import temperature_of
+from plait.content.labelling.features import principal_directions
 from plait.content.labelling.linear import Floats, SoftmaxModel, fit_softmax, shares_without_labels, softmax
+from plait.content.labelling.neighbours import smoothed, telling_directions
 from plait.content.taxonomy import Taxonomy
 
 Rows = NDArray[np.int64]
@@ -33,13 +36,27 @@ class ClassifierSettings(BaseModel):
     """The same where nobody has labelled anything."""
     unlabelled_temperature: float = 1.8
     """Of the confidence where too few examples can be held out to find it by."""
-    pseudo_weight: float = 0.3
+    own_penalty: float = 8.0
+    """Of the weights of what learns from own answers, divided by the rows as well."""
+    pseudo_weight: float = 0.15
     """What an unlabelled row counts, beside 1 of an example."""
+    sharpening: float = 1.0
+    """Power of own answers before they are learnt from."""
+    width: int = 1_536
+    """Principal directions of the features that it learns in; 0: the features as they are."""
+    within_power: float = 0.25
+    """Power of the variance within labels that directions are divided by; 0: none."""
+    neighbours: int = 10
+    """Nearest rows whose answers are mixed with a row's own before they are learnt from; 0: none."""
+    neighbours_share: float = 0.5
+    """Of the mixture that is theirs."""
     evidence_weight: float = 0.25
     """What the labels' own evidence counts beside what was learnt."""
-    share_iterations: int = 100
+    share_sharpness: float = 4 / 3
+    """Factor on the logits of what examples alone taught, before shares are found: so few leave it too unsure."""
+    share_iterations: int = 10
     """Steps towards the labels' shares among unlabelled rows; few where answers are unsure and rows per label few."""
-    most_unlabelled: int = 4_000
+    most_unlabelled: int = 8_000
     """Unlabelled rows that it learns from, at most, evenly spread."""
     folds: int = 4
     """Parts of the examples that are held out in turn for calibration."""
@@ -54,8 +71,16 @@ TEXT_ONLY = ClassifierSettings(
     penalty=3.0,
     rounds_without_examples=0,
     unlabelled_temperature=2.5,
+    own_penalty=15.0,
+    pseudo_weight=0.3,
+    sharpening=2.0,
+    width=0,
+    within_power=0.0,
+    neighbours=0,
     evidence_weight=0.1,
+    share_sharpness=1.0,
     share_iterations=3,
+    most_unlabelled=4_000,
     fold_rounds=2,
 )
 """For texts without pictures, where answers without examples are too unsure to learn from."""
@@ -112,6 +137,15 @@ def teach(
     """
     every = max(1, -(-len(unlabelled.evidence_NC) // settings.most_unlabelled))
     unlabelled = unlabelled.rows(np.arange(0, len(unlabelled.evidence_NC), every))
+    space = _Space.fit(unlabelled.feature_ND, settings.width)
+    if space is None:
+        return _calibrated(unlabelled, examples, label_N, taxonomy, settings)
+    return space.back(_calibrated(space.seen(unlabelled), space.seen(examples), label_N, taxonomy, settings))
+
+
+def _calibrated(
+    unlabelled: Seen, examples: Seen, label_N: Rows, taxonomy: Taxonomy, settings: ClassifierSettings
+) -> LightClassifier:
     whole = _learn(unlabelled, examples, label_N, settings)
     if len(label_N) < 2 * len(taxonomy.nodes(1)):
         return replace(whole, temperature=settings.unlabelled_temperature)
@@ -127,7 +161,35 @@ def teach(
     natural_C = whole.probabilities(unlabelled).mean(axis=0) + np.float32(1e-6)
     weight_N = (natural_C[label_N] / counts[label_N]).astype(np.float32)
     taught_N = counts[label_N] > 1
-    return replace(whole, temperature=temperature_of(logits_NC[taught_N], label_N[taught_N], weight_N[taught_N]))
+    temperature = temperature_of(logits_NC[taught_N], label_N[taught_N], weight_N[taught_N])
+    return replace(whole, temperature=temperature)
+
+
+@dataclass(frozen=True, slots=True)
+class _Space:
+    """Principal directions of unlabelled rows, to learn in; what was learnt is brought back: all is linear."""
+
+    mean_D: Floats
+    turn_DK: Floats
+
+    @classmethod
+    def fit(cls, x_ND: Floats, width: int) -> "_Space | None":
+        """None where there are not more features than that."""
+        if not 0 < width < x_ND.shape[1]:
+            return None
+        mean_D: Floats = x_ND.mean(axis=0, dtype=np.float64).astype(np.float32)
+        return cls(mean_D, principal_directions(x_ND - mean_D, width)[1])
+
+    def seen(self, seen: Seen) -> Seen:
+        turned_NK = (seen.feature_ND - self.mean_D) @ self.turn_DK
+        return Seen(np.asarray(turned_NK, np.float32), seen.evidence_NC)
+
+    def back(self, taught: LightClassifier) -> LightClassifier:
+        """The same classifier, of the features before the turn."""
+        if taught.model is None:
+            return taught
+        weight_DC = self.turn_DK @ taught.model.weight_DC
+        return replace(taught, model=SoftmaxModel(weight_DC, taught.model.bias_C - self.mean_D @ weight_DC))
 
 
 def _learn(unlabelled: Seen, examples: Seen, label_N: Rows, settings: ClassifierSettings) -> LightClassifier:
@@ -136,14 +198,11 @@ def _learn(unlabelled: Seen, examples: Seen, label_N: Rows, settings: Classifier
     target_NC = np.eye(classes, dtype=np.float32)[label_N]
     rounds = settings.rounds
     if len(label_N) and len(np.unique(label_N)) >= settings.least_covered * classes:
-        weight = settings.evidence_weight
-        model = fit_softmax(
-            examples.feature_ND,
-            target_NC,
-            np.ones(len(label_N), np.float32),
-            penalty=settings.penalty / len(label_N),
-        )
-        first = LightClassifier(model, np.zeros(classes, np.float32), weight)
+        alike_N = np.ones(len(label_N), np.float32)
+        model = fit_softmax(examples.feature_ND, target_NC, alike_N, penalty=settings.penalty / len(label_N))
+        sharp = np.float32(settings.share_sharpness)
+        model = SoftmaxModel(model.weight_DC * sharp, model.bias_C * sharp)
+        first = LightClassifier(model, np.zeros(classes, np.float32), settings.evidence_weight * float(sharp))
     else:
         first = LightClassifier(None, np.zeros(classes, np.float32), 1.0)
         rounds = max(rounds, 1) if len(label_N) else settings.rounds_without_examples
@@ -158,17 +217,26 @@ def _learn(unlabelled: Seen, examples: Seen, label_N: Rows, settings: Classifier
 def _from_own_answers(
     before: LightClassifier, unlabelled: Seen, examples: Seen, target_NC: Floats, settings: ClassifierSettings
 ) -> LightClassifier:
-    """Learn again, from the examples and from one's own sharpened answers; the shares are in the answers now."""
-    sharp_MC = np.square(softmax(before.logits(unlabelled)))
-    sharp_MC /= sharp_MC.sum(axis=1, keepdims=True)
-    weight = np.repeat(np.array([1.0, settings.pseudo_weight], np.float32), [len(target_NC), len(sharp_MC)])
-    model = fit_softmax(
-        np.concatenate([examples.feature_ND, unlabelled.feature_ND]),
-        np.concatenate([target_NC, sharp_MC.astype(np.float32)]),
-        weight,
-        penalty=settings.penalty * 5 / len(weight),
-        iterations=25,
-    )
+    """Learn again, from the examples and from one's own answers; the shares are in the answers now.
+
+    It learns in a space where rows of one label lie closer together, from answers that the neighbours there share.
+    """
+    examples_count = len(target_NC)
+    own_MC = softmax(before.logits(unlabelled)) ** np.float32(settings.sharpening)
+    own_MC /= own_MC.sum(axis=1, keepdims=True)
+    x_ND = np.concatenate([examples.feature_ND, unlabelled.feature_ND])
+    answer_NC = np.concatenate([target_NC, own_MC.astype(np.float32)])
+    turn_DD = telling_directions(x_ND, answer_NC, settings.within_power) if settings.within_power else None
+    if turn_DD is not None:
+        x_ND = x_ND @ turn_DD
+    if settings.neighbours:
+        mixed_NC = smoothed(x_ND, answer_NC, settings.neighbours, settings.neighbours_share)
+        answer_NC = np.concatenate([target_NC, mixed_NC[examples_count:]])
+    weight_N = np.repeat(np.array([1.0, settings.pseudo_weight], np.float32), [examples_count, len(own_MC)])
+    penalty = settings.own_penalty / len(weight_N)
+    model = fit_softmax(x_ND, answer_NC, weight_N, penalty=penalty, iterations=25)
+    if turn_DD is not None:
+        model = SoftmaxModel(turn_DD @ model.weight_DC, model.bias_C)
     return LightClassifier(model, np.zeros_like(before.offset_C), settings.evidence_weight)
 
 

@@ -4,10 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plait.content.labelling.linear import Floats
 from plait.content.taxonomy import normalised
@@ -16,6 +15,8 @@ _CHINESE = re.compile(r"[\u4e00-\u9fff]+")
 _MOST_TERMS, _COMMONEST = 10_000, 0.3
 """Terms that topics are made of; those that stand in a larger share of the texts say nothing."""
 _STEPS = 4
+_RIDGE = 6.0
+"""Penalty of suggested texts, beside a variance of 1 of each of the pictures' directions."""
 
 
 def terms(text: str) -> list[str]:
@@ -96,7 +97,9 @@ class Block:
     scale: float
 
     @classmethod
-    def fit(cls, x_ND: Floats, weight: float, *, width: int = 256, whitening: float = 0.25) -> Self:
+    def fit(
+        cls, x_ND: Floats, weight: float, *, width: int = 256, whitening: float = 0.25, standardise: bool = False
+    ) -> Self:
         """From rows without labels.
 
         Args:
@@ -104,23 +107,47 @@ class Block:
             weight: root mean square length of a row behind it: how much this block counts.
             width: principal directions kept, at most D.
             whitening: power of a direction's variance that it is divided by; 0.5 makes all directions alike.
+            standardise: columns are brought to variance 1 first, for features of different kinds.
         """
         mean_D: Floats = x_ND.mean(axis=0, dtype=np.float64).astype(np.float32)
-        centred_ND: Floats = x_ND - mean_D
-        variance_D, direction_DD = np.linalg.eigh(centred_ND.T @ centred_ND / len(x_ND))
-        kept = np.argsort(variance_D)[::-1][: min(width, len(x_ND))]
-        power_K = np.maximum(variance_D[kept], max(1e-6 * variance_D.max(), 1e-12)) ** whitening
-        turn_DK = np.asarray(direction_DD[:, kept] / power_K, np.float32)
+        spread_D = x_ND.std(axis=0) + np.float32(1e-6) if standardise else np.ones_like(mean_D)
+        centred_ND: Floats = (x_ND - mean_D) / spread_D
+        variance_K, direction_DK = principal_directions(centred_ND, width)
+        power_K = np.maximum(variance_K, max(1e-6 * float(variance_K.max()), 1e-12)) ** whitening
+        turn_DK = np.asarray(direction_DK / power_K, np.float32)
         length = float(np.sqrt(np.square(centred_ND @ turn_DK).sum(axis=1).mean()))
-        return cls(mean_D, turn_DK, weight / max(length, 1e-6))
+        return cls(mean_D, np.asarray(turn_DK / spread_D[:, None], np.float32), weight / max(length, 1e-6))
 
     def __call__(self, x_ND: Floats) -> Floats:
         return np.asarray((x_ND - self.mean_D) @ self.turn_DK * self.scale, np.float32)
 
 
-def standardised(x_ND: NDArray[Any], fit_rows_M: NDArray[np.int64]) -> Floats:
-    """Columns with mean 0 and variance 1 over some rows."""
-    x = x_ND.astype(np.float32)
-    mean_D, spread_D = x[fit_rows_M].mean(axis=0), x[fit_rows_M].std(axis=0)
-    result: Floats = (x - mean_D) / (spread_D + np.float32(1e-6))
-    return result
+def principal_directions(centred_ND: Floats, width: int) -> tuple[Floats, Floats]:
+    """(variances [K], directions [D, K]) in which rows differ most, the most first; K is at most `width`."""
+    variance_D, direction_DD = np.linalg.eigh(centred_ND.T @ centred_ND / len(centred_ND))
+    kept = np.argsort(variance_D)[::-1][: min(width, len(centred_ND))]
+    return variance_D[kept], np.asarray(direction_DD[:, kept], np.float32)
+
+
+def suggested_texts(pictures: Block, picture_NP: Floats, text_NT: Floats, weight: float, *, width: int = 200) -> Block:
+    """What the texts beside pictures like these say: a block of pictures' features, learnt from unlabelled pairs.
+
+    Ridge regression of the texts' features on the pictures'. It can only say what many texts agree on, and so leaves
+    out what is peculiar to one: a picture's features in the order of what texts find worth a word.
+
+    Args:
+        pictures: the block that the pictures' features went through.
+        picture_NP: features of the pictures.
+        text_NT: features of the texts beside them.
+        weight: root mean square length of a row behind it.
+        width: principal directions of the suggested texts that are kept.
+    """
+    seen_NK = pictures(picture_NP)
+    scale = float(np.sqrt(np.square(seen_NK).sum(axis=1).mean() / seen_NK.shape[1]))
+    seen_NK /= max(scale, 1e-6)
+    square_KK = seen_NK.T @ seen_NK / len(seen_NK) + _RIDGE * np.eye(seen_NK.shape[1], dtype=np.float32)
+    centred_NT = text_NT - text_NT.mean(axis=0)
+    turn_KT = np.linalg.solve(square_KK, seen_NK.T @ centred_NT / len(seen_NK))
+    block = Block.fit(seen_NK @ turn_KT, weight, width=width)
+    turn_PW = pictures.turn_DK @ (turn_KT @ block.turn_DK) * (pictures.scale / max(scale, 1e-6))
+    return Block(pictures.mean_D, np.asarray(turn_PW, np.float32), block.scale)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from plait.content.labelling.classifier import Seen
 from plait.content.labelling.evidence import LabelWords, cosine
-from plait.content.labelling.features import Block, TermWeights, Topics
+from plait.content.labelling.features import Block, TermWeights, Topics, suggested_texts
 from plait.content.labelling.linear import Floats
 from plait.content.taxonomy import Taxonomy
 
@@ -18,9 +18,12 @@ _WORDS, _LIKE, _TAGS = 8.0, 2.0, 1.0
 _BLOCK = 8.0
 TEXT_BESIDE_PICTURES = 4.0
 """A text's blocks count less where pictures say it too; `plait understand evaluate --weigh` compares such weights."""
+_OUTLINE, _SUGGESTED = 6.0, 4.0
+_BLOCKS = ("pictures", "outlines", "suggested", "vectors")
 READ = 300
 """Characters of a text that encoders read: the beginning says what it is about."""
-_PICTURE_WIDTH, _PICTURE_WHITENING = 768, 0.15
+_PICTURE_WIDTH = 768
+_OUTLINE_WIDTH, _OUTLINE_WHITENING = 400, 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,14 @@ class Shown:
     """Features of the pictures; a row of NaN for a creative without one."""
     tag_ND: Floats | None = None
     """Mean vectors of the pictures' tags, weighted by their probabilities; NaN as above."""
+    outline_NO: Floats | None = None
+    """Outlines of the pictures; NaN as above."""
 
     def rows(self, chosen: NDArray[np.int64]) -> "Shown":
+        parts = (self.vector_ND, self.picture_NP, self.tag_ND, self.outline_NO)
         return Shown(
             None if self.texts is None else [self.texts[row] for row in chosen],
-            *(None if part is None else part[chosen] for part in (self.vector_ND, self.picture_NP, self.tag_ND)),
+            *(None if part is None else part[chosen] for part in parts),
         )
 
 
@@ -70,6 +76,9 @@ class Sight:
 
     taxonomy: Taxonomy
     pictures: Block | None = None
+    outlines: Block | None = None
+    suggested: Block | None = None
+    """Of pictures: what texts beside such pictures say."""
     tags: Likeness | None = None
     vectors: Block | None = None
     terms: TermWeights | None = None
@@ -92,9 +101,6 @@ class Sight:
             label_CD: vectors of the labels' texts.
         """
         parts: dict[str, Any] = {}
-        if shown.picture_NP is not None:
-            there_NP = shown.picture_NP[_there(shown.picture_NP)]
-            parts["pictures"] = Block.fit(there_NP, _BLOCK, width=_PICTURE_WIDTH, whitening=_PICTURE_WHITENING)
         if shown.tag_ND is not None:
             parts["tags"] = Likeness.fit(shown.tag_ND, label_CD)
         if shown.texts is not None and shown.vector_ND is not None:
@@ -106,16 +112,18 @@ class Sight:
             else:
                 parts["terms"] = TermWeights.fit(shown.texts)
             parts["likeness"] = Likeness.fit(shown.vector_ND, label_CD)
-        return cls(taxonomy, **parts)
+        return cls(taxonomy, **(parts | _picture_blocks(shown, parts)))
 
     def __call__(self, shown: Shown) -> Seen:
         """Features and evidence of any rows."""
         rows = len(next(part for part in (shown.vector_ND, shown.picture_NP) if part is not None))
-        blocks: list[Floats] = []
         evidence_NC = np.zeros((rows, len(self.taxonomy.leaves)), np.float32)
-        if self.pictures is not None and shown.picture_NP is not None:
-            there_N = _there(shown.picture_NP)
-            blocks.append(np.where(there_N[:, None], self.pictures(np.nan_to_num(shown.picture_NP)), np.float32(0)))
+        pairs = (
+            (self.pictures, shown.picture_NP),
+            (self.outlines, shown.outline_NO),
+            (self.suggested, shown.picture_NP),
+        )
+        blocks = [_where_there(block, x_ND) for block, x_ND in pairs if block is not None and x_ND is not None]
         if self.tags is not None and shown.tag_ND is not None:
             evidence_NC += _TAGS * self.tags(shown.tag_ND)
         if self.vectors is not None and shown.texts is not None and shown.vector_ND is not None:
@@ -134,14 +142,15 @@ class Sight:
     @property
     def text_columns(self) -> slice:
         """The features whose weight `TEXT_BESIDE_PICTURES` is, where there are pictures: vectors and terms of texts."""
-        first = 0 if self.pictures is None else self.pictures.turn_DK.shape[1]
+        before = (self.pictures, self.outlines, self.suggested)
+        first = sum(block.turn_DK.shape[1] for block in before if block is not None)
         vectors = 0 if self.vectors is None else self.vectors.turn_DK.shape[1]
         return slice(first, first + vectors + (0 if self.terms is None else len(self.terms.place)))
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """All numbers, for a file; `of_arrays` reads them back."""
         found: dict[str, NDArray[np.float32]] = {}
-        for name in ("pictures", "vectors"):
+        for name in _BLOCKS:
             if (block := getattr(self, name)) is not None:
                 found |= {f"{name}.mean": block.mean_D, f"{name}.turn": block.turn_DK}
                 found[f"{name}.scale"] = np.array([block.scale], np.float32)
@@ -165,7 +174,7 @@ class Sight:
     def of_arrays(cls, taxonomy: Taxonomy, found: Mapping[str, NDArray[np.float32]], terms: Sequence[str]) -> "Sight":
         """The sight that `arrays` wrote; `terms` is its `vocabulary`."""
         parts: dict[str, Any] = {}
-        for name in ("pictures", "vectors"):
+        for name in _BLOCKS:
             if f"{name}.mean" in found:
                 scale = float(found[f"{name}.scale"][0])
                 parts[name] = Block(found[f"{name}.mean"], found[f"{name}.turn"], scale)
@@ -179,6 +188,33 @@ class Sight:
         if "topics.weight" in found:
             parts["topics"] = Topics(TermWeights(places, found["topics.weight"]), found["topics.turn"])
         return cls(taxonomy, **parts)
+
+
+def _picture_blocks(shown: Shown, texts: Mapping[str, Any]) -> dict[str, Any]:
+    """Blocks of pictures, fitted on the rows that have one.
+
+    Args:
+        shown: rows without labels.
+        texts: what was fitted of the texts beside them.
+    """
+    if shown.picture_NP is None:
+        return {}
+    rows_M = np.flatnonzero(_there(shown.picture_NP))
+    there, picture_MP = shown.rows(rows_M), shown.picture_NP[rows_M]
+    pictures = Block.fit(picture_MP, _BLOCK, width=_PICTURE_WIDTH, whitening=0.0, standardise=True)
+    found = {"pictures": pictures}
+    if there.outline_NO is not None:
+        found["outlines"] = Block.fit(there.outline_NO, _OUTLINE, width=_OUTLINE_WIDTH, whitening=_OUTLINE_WHITENING)
+    if "terms" in texts and there.texts is not None and there.vector_ND is not None:
+        terms_NV = np.float32(TEXT_BESIDE_PICTURES) * texts["terms"](there.texts)
+        text_NT = np.concatenate([texts["vectors"](there.vector_ND), terms_NV], axis=1)
+        found["suggested"] = suggested_texts(pictures, picture_MP, text_NT, _SUGGESTED)
+    return found
+
+
+def _where_there(block: Block, x_ND: Floats) -> Floats:
+    """The block's features; zeros for rows that are not there."""
+    return np.where(_there(x_ND)[:, None], block(np.nan_to_num(x_ND)), np.float32(0))
 
 
 def _there(x_ND: Floats) -> NDArray[np.bool_]:
