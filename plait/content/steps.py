@@ -15,7 +15,7 @@ from plait.content.measures import color as colors
 from plait.content.measures.light import brightness_of, light_level, tone_of, warmth
 from plait.content.measures.regions import Pixels, Regions, split_regions
 from plait.content.measures.shape import orientation_of, ratio_of
-from plait.content.measures.sharpness import blur_of, clarity_of
+from plait.content.measures.sharpness import SCREEN_SIDE, blur_of, clarity_of
 from plait.content.media.opened import OpenedMedia
 from plait.content.text.copy_type import copy_type
 from plait.content.text.keywords import key_words
@@ -57,17 +57,17 @@ def _steps_on_files(seen: dict[str, Any]) -> tuple[FileStep, ...]:
         ),
         FileStep(
             name="reading",
-            version=6,
+            version=7,
             inputs=("media", "probe"),
             outputs=("text_color",),
             model=reader_model(),
             settings=seen,
             look=reading,
         ),
-        FileStep(name="pixels", version=3, inputs=on_picture, outputs=fields, settings=seen, look=pixels),
+        FileStep(name="pixels", version=4, inputs=on_picture, outputs=fields, settings=seen, look=pixels),
         FileStep(
             name="faces",
-            version=1,
+            version=2,
             inputs=on_frames,
             outputs=("person",),
             model=face_model(),
@@ -140,8 +140,9 @@ def pixels(media: OpenedMedia, known: Mapping[str, Any]) -> Answer:
         for frame, found in zip(media.frames, lines, strict=True)
     ]
     votes: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for frame, regions in zip(media.frames, parts, strict=True):
-        for field, (value, sure) in _measured(frame.pixels, regions).items():
+    blurs = [blur_of(frame.pixels, regions) for frame, regions in zip(media.frames, parts, strict=True)]
+    for frame, regions, blur in zip(media.frames, parts, blurs, strict=True):
+        for field, (value, sure) in _measured(frame.pixels, regions, blur).items():
             votes[field][value] += frame.share * sure
     total = sum(frame.share for frame in media.frames)
     best = {field: max(found, key=lambda value: found[value]) for field, found in votes.items()}
@@ -150,6 +151,7 @@ def pixels(media: OpenedMedia, known: Mapping[str, Any]) -> Answer:
         "confidence": {field: votes[field][value] / total for field, value in best.items()},
         "plain": all(bool(regions.picture.mean() < PLAIN_BELOW) for regions in parts),
         "boxes": [_picture_box(regions) for regions in parts],
+        "blurs": [0.0 if blur is None else blur for blur in blurs],
     }
 
 
@@ -157,7 +159,9 @@ def faces(media: OpenedMedia, known: Mapping[str, Any]) -> Answer:
     """Whether somebody can be seen: the surest face of all frames, looked for in the part that is a picture."""
     if known["pixels"]["plain"]:
         return {"fields": {"person": False}, "confidence": {"person": 0.99}, "score": 0.0}
-    score = max(face_score(picture) for picture in _pictures(media, known))
+    scales = (max(1.0, max(frame.pixels.shape[:2]) / SCREEN_SIDE) for frame in media.frames)
+    seen = zip(_pictures(media, known), known["pixels"]["blurs"], scales, strict=True)
+    score = max(face_score(picture, blur * scale) for picture, blur, scale in seen)
     person = score >= FACE_FROM
     sure = 0.5 + 0.5 * (score - FACE_FROM) / (1 - FACE_FROM) if person else 1 - 0.5 * score / FACE_FROM
     return {"fields": {"person": person}, "confidence": {"person": sure}, "score": score}
@@ -221,12 +225,12 @@ def words(inputs: Mapping[str, Any]) -> Answer:
     return {"fields": {"text_key_words": list(key_words(written))}, "confidence": {"text_key_words": sure}}
 
 
-def _measured(picture: Pixels, regions: Regions) -> dict[str, tuple[str, float]]:
+def _measured(picture: Pixels, regions: Regions, blur: float | None) -> dict[str, tuple[str, float]]:
     """(value, confidence) of each field that pixels decide, on one frame."""
     level = light_level(picture, regions)
     color, share = colors.dominant_color(picture, ~regions.letters, colors.white_of(level))
     brightness, tone = brightness_of(level), tone_of(color, warmth(picture, regions))
-    clarity = clarity_of(blur_of(picture, regions))
+    clarity = clarity_of(blur)
     found = {"color": (color, min(0.99, 0.5 + share / 2)), "brightness": brightness, "tone": tone, "clarity": clarity}
     return {field: (str(value), sure) for field, (value, sure) in found.items()}
 

@@ -13,7 +13,7 @@ from skimage import data  # noqa: E402
 from plait.content.measures.color import TERMS, dominant_color, letter_color, name_colors  # noqa: E402
 from plait.content.measures.light import brightness_of, light_level, tone_of, warmth  # noqa: E402
 from plait.content.measures.regions import split_regions  # noqa: E402
-from plait.content.measures.sharpness import blur_of, clarity_of  # noqa: E402
+from plait.content.measures.sharpness import blur_of, clarity_of, sharpened  # noqa: E402
 
 CSS = {
     "red": ["red", "crimson", "firebrick"],
@@ -78,6 +78,21 @@ def test_clarity_falls_with_blur_on_photographs(picture):
         blurs.append(blur_of(pixels, split_regions(pixels)))
     assert blurs[0] < blurs[1] < blurs[2]
     assert [clarity_of(blur)[0] for blur in blurs] == ["sharp", "soft", "blurry"]
+
+
+@pytest.mark.parametrize("blur", [1.6, 4.0])
+def test_sharpening_brings_a_picture_nearer_to_what_it_was(blur):
+    photo = Image.fromarray(astronaut(160))
+    sharp, blurred = np.asarray(photo, float), np.asarray(photo.filter(ImageFilter.GaussianBlur(blur)))
+    found = sharpened(blurred, blur)
+    assert found.shape == blurred.shape
+    assert np.abs(found - sharp).mean() < 0.8 * np.abs(blurred - sharp).mean()
+    assert blur_of(found, split_regions(found)) < 0.7 * blur_of(blurred, split_regions(blurred))
+
+
+def test_sharpening_leaves_a_flat_picture_as_it_is():
+    flat = np.full((40, 60, 3), 90, np.uint8)
+    assert np.array_equal(sharpened(flat, 50.0), flat)
 
 
 def test_letters_do_not_sharpen_a_blurred_picture():

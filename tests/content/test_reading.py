@@ -231,6 +231,9 @@ ROWS = (((10, 4, 14, 16), INK), ((20, 4, 24, 16), INK))
         ([((10, 40, 14, 52), INK), ((10, 60, 14, 72), INK)], [(8, 38, 16, 54), (8, 58, 16, 74)]),
         ([((10, 40, 14, 95), INK)], []),  # higher than letters
         ([((20, 10, 24, 40), INK), ((60, 4, 64, 16), INK)], [(8, 2, 66, 42)]),  # in the row of a line: all of that row
+        ([((150, 30, 190, 66), INK)], []),  # no higher than letters, but a picture
+        ([((10, 40, 14, 52), INK), ((150, 30, 190, 66), INK)], [(8, 38, 16, 54)]),  # a picture beside a letter
+        ([((10, 40, 16, 72), INK)], [(8, 38, 18, 74)]),  # a fat letter, twice as high as the others
     ],
 )
 def test_rows_of_letters_that_were_passed_over(missed, rows):

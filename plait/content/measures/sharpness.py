@@ -1,4 +1,4 @@
-"""How blurred a picture is, measured at its own edges."""
+"""How blurred a picture is, measured at its own edges, and the picture without that blur."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,11 @@ _REBLUR = (1.0, 2.0, 4.0)
 _LEAST_EDGES = 20
 _FAINTEST = 0.5
 """Levels per pixel below which a gradient is noise."""
+
+_NOISE = 0.003
+"""Of what a picture holds, the share that is noise, about what JPEG leaves: sharpening does not raise what is less."""
+_MOST_BLUR = 6.0
+"""Standard deviation in pixels beyond which nothing is left to be sharpened."""
 
 
 def blur_of(pixels: Pixels, regions: Regions) -> float | None:
@@ -53,6 +58,23 @@ def clarity_of(blur: float | None) -> tuple[Clarity, float]:
     name = Clarity.SHARP if blur < SOFT_FROM else Clarity.SOFT if blur < BLURRY_FROM else Clarity.BLURRY
     distance = min(abs(np.log(blur / SOFT_FROM)), abs(np.log(blur / BLURRY_FROM)))
     return name, float(1 / (1 + np.exp(-distance / 0.1)))
+
+
+def sharpened(pixels: Pixels, blur: float) -> Pixels:
+    """The picture [height, width, 3] before a Gaussian blur of that standard deviation, as far as noise allows.
+
+    Wiener's filter: each frequency that the blur weakened to H is multiplied by H / (H^2 + noise).
+    """
+    blur = min(blur, _MOST_BLUR)
+    height, width = pixels.shape[:2]
+    rim = int(3 * blur) + 1
+    bordered = opencv().copyMakeBorder(pixels, rim, rim, rim, rim, opencv().BORDER_REFLECT)
+    down, across = np.fft.fftfreq(bordered.shape[0])[:, None], np.fft.rfftfreq(bordered.shape[1])[None]
+    left = np.exp(-2 * (np.pi * blur) ** 2 * (down**2 + across**2))
+    gain = left / (left**2 + _NOISE) * (1 + _NOISE)
+    spectrum = np.fft.rfft2(bordered.astype(np.float64), axes=(0, 1)) * gain[..., None]
+    clear = np.fft.irfft2(spectrum, s=bordered.shape[:2], axes=(0, 1))[rim : rim + height, rim : rim + width]
+    return np.clip(clear.round(), 0, 255).astype(np.uint8)
 
 
 def _steepness(gray: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -32,6 +32,9 @@ _BROADEST = 0.2
 ON_A_PICTURE = 0.28
 """Share of a box that is broader than strokes where it lies on a picture: lines on the ground have less than .23 even
 where their boxes reach into a picture, things that were read as text more than .32."""
+_SOLID = 0.5
+"""Share of a part that is broader than strokes where it is a picture, though its colour and height would fit a letter:
+letters have less than .05, pictures on a flat ground over .95."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,11 @@ def passed_over(pixels: Pixels, lines: Sequence[Box]) -> list[Box]:
         ink = np.abs(pixels.astype(np.int16) - color.round().astype(np.int16)).max(axis=2) <= SAME_INK
         missed = _letters(apart, ink, height)
         if missed.any():
-            found = _rows_with(missed, missed | _letters(whole, ink, height), height)
+            broad = _broader_than_strokes(drawn, _HIGHEST * height)
+            missed &= ~_solid(apart, broad)
+        if missed.any():
+            letters = _letters(whole, ink, height) & ~_solid(whole, broad)
+            found = _rows_with(missed, missed | letters, height)
             rows += [row for row in found if not any(_shares_middle(row, one) for one in rows)]
     return rows
 
@@ -77,12 +84,8 @@ def lies_on_a_picture(pixels: Pixels, ground_color: NDArray[np.float64], box: Bo
     patch = pixels[top:bottom, left:right].astype(np.int16)
     if not patch.size:
         return False
-    drawn = (np.abs(patch - ground_color.round().astype(np.int16)).max(axis=2) > FLATNESS).astype(np.uint8)
-    side = max(3, round(_BROADEST * (bottom - top)))
-    broad = opencv().morphologyEx(
-        drawn, opencv().MORPH_OPEN, np.ones((side, side), np.uint8), borderType=opencv().BORDER_CONSTANT, borderValue=0
-    )
-    return float(broad.mean()) > ON_A_PICTURE
+    drawn = np.abs(patch - ground_color.round().astype(np.int16)).max(axis=2) > FLATNESS
+    return float(_broader_than_strokes(drawn, bottom - top).mean()) > ON_A_PICTURE
 
 
 def between_ink(patch: Pixels) -> Pixels:
@@ -103,6 +106,22 @@ def between_ink(patch: Pixels) -> Pixels:
 def _parts(mask: Mask) -> _Parts:
     _, part, sizes, _ = opencv().connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     return _Parts(np.asarray(part), np.asarray(sizes[:, opencv().CC_STAT_AREA]), sizes[:, opencv().CC_STAT_HEIGHT])
+
+
+def _broader_than_strokes(drawn: Mask, height: float) -> Mask:
+    """What of a mask no stroke of a line of this height can be, since it is too broad."""
+    side = max(3, round(_BROADEST * height))
+    square, cv2 = np.ones((side, side), np.uint8), opencv()
+    broad = cv2.morphologyEx(
+        drawn.astype(np.uint8), cv2.MORPH_OPEN, square, borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    return np.asarray(broad, dtype=np.bool_)
+
+
+def _solid(parts: _Parts, broad: Mask) -> Mask:
+    """The parts that are mostly broader than strokes: a picture beside rows of text would join them into one."""
+    broad_P = np.bincount(parts.number[broad], minlength=len(parts.size_P))
+    return np.asarray((broad_P > _SOLID * parts.size_P)[parts.number], dtype=np.bool_)
 
 
 def _letters(parts: _Parts, ink: Mask, height: float) -> Mask:
