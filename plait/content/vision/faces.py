@@ -19,7 +19,7 @@ _LOOKS = ((BLURRY_FROM, (128, 160, 192), 1.7), (SOFT_FROM, (128, 192, 256), 1.2)
 counts. What looks like a face at one size seldom does at another; a blurred picture holds nothing that is fine; and all
 that is blurred has lower peaks, faces and other things, also when it is sharpened."""
 _CELL = 4
-"""Pixels across which one value of the network's heat map stands for."""
+"""Pixels across that one value of the network's heat map stands for."""
 _HEAT_MAP = "537"
 """The network's output that says where the middle of a face is."""
 
