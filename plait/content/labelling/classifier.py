@@ -34,7 +34,7 @@ class ClassifierSettings(BaseModel):
     """How often it learns from its own answers on unlabelled rows."""
     rounds_without_examples: int = 2
     """The same where nobody has labelled anything."""
-    unlabelled_temperature: float = 1.8
+    unlabelled_temperature: float = 1.2
     """Of the confidence where too few examples can be held out to find it by."""
     own_penalty: float = 8.0
     """Of the weights of what learns from own answers, divided by the rows as well."""
@@ -60,8 +60,10 @@ class ClassifierSettings(BaseModel):
     """Unlabelled rows that it learns from, at most, evenly spread."""
     folds: int = 4
     """Parts of the examples that are held out in turn for calibration."""
-    fold_rounds: int = 0
+    fold_rounds: int = 1
     """Rounds of own answers of the classifiers that the other parts teach."""
+    fold_unlabelled: int = 1_500
+    """Unlabelled rows that these learn from, at most, evenly spread."""
     least_covered: float = 0.5
     """Share of the labels that must have an example for a regression on examples alone; with fewer, the labels' own
     evidence begins, and examples join what is learnt from it."""
@@ -82,6 +84,7 @@ TEXT_ONLY = ClassifierSettings(
     share_iterations=3,
     most_unlabelled=4_000,
     fold_rounds=2,
+    fold_unlabelled=4_000,
 )
 """For texts without pictures, where answers without examples are too unsure to learn from."""
 
@@ -135,8 +138,7 @@ def teach(
         taxonomy: the labels.
         settings: how.
     """
-    every = max(1, -(-len(unlabelled.evidence_NC) // settings.most_unlabelled))
-    unlabelled = unlabelled.rows(np.arange(0, len(unlabelled.evidence_NC), every))
+    unlabelled = _spread(unlabelled, settings.most_unlabelled)
     space = _Space.fit(unlabelled.feature_ND, settings.width)
     if space is None:
         return _calibrated(unlabelled, examples, label_N, taxonomy, settings)
@@ -149,12 +151,12 @@ def _calibrated(
     whole = _learn(unlabelled, examples, label_N, settings)
     if len(label_N) < 2 * len(taxonomy.nodes(1)):
         return replace(whole, temperature=settings.unlabelled_temperature)
-    logits_NC = np.empty_like(examples.evidence_NC)
+    logits_NC, fewer = np.empty_like(examples.evidence_NC), _spread(unlabelled, settings.fold_unlabelled)
     fold_N = _folds(label_N, settings.folds)
     for fold in range(settings.folds):
         held, kept = np.flatnonzero(fold_N == fold), np.flatnonzero(fold_N != fold)
         part = _learn(
-            unlabelled, examples.rows(kept), label_N[kept], settings.model_copy(update={"rounds": settings.fold_rounds})
+            fewer, examples.rows(kept), label_N[kept], settings.model_copy(update={"rounds": settings.fold_rounds})
         )
         logits_NC[held] = part.logits(examples.rows(held))
     counts = np.bincount(label_N, minlength=len(taxonomy.leaves))
@@ -190,6 +192,11 @@ class _Space:
             return taught
         weight_DC = self.turn_DK @ taught.model.weight_DC
         return replace(taught, model=SoftmaxModel(weight_DC, taught.model.bias_C - self.mean_D @ weight_DC))
+
+
+def _spread(seen: Seen, most: int) -> Seen:
+    """At most so many of the rows, evenly spread."""
+    return seen.rows(np.arange(0, len(seen.evidence_NC), max(1, -(-len(seen.evidence_NC) // most))))
 
 
 def _learn(unlabelled: Seen, examples: Seen, label_N: Rows, settings: ClassifierSettings) -> LightClassifier:
