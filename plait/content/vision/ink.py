@@ -58,22 +58,26 @@ def passed_over(pixels: Pixels, lines: Sequence[Box]) -> list[Box]:
         The boxes of whole rows, each once.
     """
     regions = split_regions(pixels, lines)
-    shade = regions.ground_color.round().astype(np.int16)
-    drawn = np.abs(pixels.astype(np.int16) - shade).max(axis=2) > FLATNESS
+    ground = regions.ground_color.round().astype(np.int16)
+    drawn = np.abs(pixels.astype(np.int16) - ground).max(axis=2) > FLATNESS
     apart, whole = _parts(~regions.ground & ~regions.letters), _parts(drawn)
+    held: dict[tuple[int, ...], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
     rows: list[Box] = []
     for box in lines:
         height, color = _line_ink(pixels, box)
         if color is None:
             continue
-        ink = np.abs(pixels.astype(np.int16) - color.round().astype(np.int16)).max(axis=2) <= SAME_INK
-        missed = _letters(apart, ink, height)
+        shade = tuple(color.round().astype(int).tolist())
+        if shade not in held:  # the lines of a page have few colours, and a page has many lines
+            held[shade] = (_ink_of(apart, pixels, shade), _ink_of(whole, pixels, shade))
+        missed_P = _letters(apart, held[shade][0], height)
+        if not missed_P.any():
+            continue
+        broad = _broader_than_strokes(drawn, _HIGHEST * height)
+        missed = (missed_P & ~_solid(apart, broad))[apart.number]
         if missed.any():
-            broad = _broader_than_strokes(drawn, _HIGHEST * height)
-            missed &= ~_solid(apart, broad)
-        if missed.any():
-            letters = _letters(whole, ink, height) & ~_solid(whole, broad)
-            found = _rows_with(missed, missed | letters, height)
+            letters_P = _letters(whole, held[shade][1], height) & ~_solid(whole, broad)
+            found = _rows_with(missed, missed | letters_P[whole.number], height)
             rows += [row for row in found if not any(_shares_middle(row, one) for one in rows)]
     return rows
 
@@ -119,18 +123,23 @@ def _broader_than_strokes(drawn: Mask, height: float) -> Mask:
 
 
 def _solid(parts: _Parts, broad: Mask) -> Mask:
-    """The parts that are mostly broader than strokes: a picture beside rows of text would join them into one."""
+    """[P]: the parts that are mostly broader than strokes: a picture beside rows of text would join them into one."""
     broad_P = np.bincount(parts.number[broad], minlength=len(parts.size_P))
-    return np.asarray((broad_P > _SOLID * parts.size_P)[parts.number], dtype=np.bool_)
+    return np.asarray(broad_P > _SOLID * parts.size_P, dtype=np.bool_)
 
 
-def _letters(parts: _Parts, ink: Mask, height: float) -> Mask:
-    """The parts that hold enough ink for a letter beside a line of this height, and are not much higher than it."""
-    ink_P = np.bincount(parts.number[ink], minlength=len(parts.size_P))
+def _ink_of(parts: _Parts, pixels: Pixels, shade: tuple[int, ...]) -> NDArray[np.int64]:
+    """[P]: the pixels of each part that have this colour."""
+    ink = np.abs(pixels.astype(np.int16) - np.array(shade, np.int16)).max(axis=2) <= SAME_INK
+    return np.bincount(parts.number[ink], minlength=len(parts.size_P))
+
+
+def _letters(parts: _Parts, ink_P: NDArray[np.int64], height: float) -> Mask:
+    """[P]: the parts with enough ink for a letter beside a line of this height, and not much higher than it."""
     letters_P = (ink_P >= _LEAST_AREA * height**2) & (ink_P >= _LEAST_SHARE * parts.size_P)
     letters_P &= parts.height_P <= _HIGHEST * height
     letters_P[0] = False
-    return np.asarray(letters_P[parts.number], dtype=np.bool_)
+    return np.asarray(letters_P, dtype=np.bool_)
 
 
 def _rows_with(missed: Mask, letters: Mask, height: float) -> list[Box]:
