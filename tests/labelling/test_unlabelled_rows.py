@@ -67,3 +67,19 @@ def test_few_examples_are_enough_where_unlabelled_rows_show_what_tells(width: in
         taught = teach(seen.rows(np.arange(4, 400)), seen.rows(few), label[few], TWO, settings)
         right[name] = float((taught.probabilities(seen.rows(test)).argmax(axis=1) == label[test]).mean())
     assert right["told"] > right["plain"] + 0.02
+
+
+def test_answers_softened_by_neighbours_do_not_soften_the_confidence() -> None:
+    """The temperature is found on classifiers that learn from neighbours' answers too; examples alone mislead it."""
+    pytest.importorskip("torch")
+    tree = make_taxonomy("eight", [Label((f"label {number}",)) for number in range(8)])
+    draw, label = np.random.default_rng(0), np.arange(1_600) % 8
+    x = (draw.normal(size=(8, 12))[label] + draw.normal(0, 0.75, (1_600, 12))).astype(np.float32)
+    seen, few, test = Seen(x, np.zeros((1_600, 8), np.float32)), np.arange(64), np.arange(800, 1_600)
+    off = {}
+    for rounds in (0, 1):
+        settings = ClassifierSettings(fold_rounds=rounds)
+        taught = teach(seen.rows(np.arange(64, 800)), seen.rows(few), label[few], tree, settings)
+        said_NC = taught.probabilities(seen.rows(test))
+        off[rounds] = abs(float((said_NC.argmax(axis=1) == label[test]).mean() - said_NC.max(axis=1).mean()))
+    assert off[1] < 0.05 < off[0], off
