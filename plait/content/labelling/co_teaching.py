@@ -61,17 +61,21 @@ def teach_beside(
     there_M = np.array([row for row, one in enumerate(small) if one is not None], np.int64)
     if not len(there_M):
         return known
-    classes, own = unlabelled.evidence_NC.shape[1], slice(len(label_N), None)
+    classes = unlabelled.evidence_NC.shape[1]
     target_NC = np.eye(classes, dtype=np.float32)[label_N]
     student, space = opened([small[row] for row in there_M], classes), Space.fit(unlabelled.feature_ND, settings.width)
     if space is not None:
         unlabelled, examples, known = space.seen(unlabelled), space.seen(examples), space.into(known)
     found = known
     for _ in range(settings.lessons):
-        answer_NC = np.concatenate([target_NC, softmax(found.logits(unlabelled))]).astype(np.float32)
-        said_MC = student.learn(answer_NC[there_M])
+        said_MC = student.learn(_answers(found, unlabelled, target_NC)[there_M])
         for _ in range(settings.rounds):
-            answer_NC = np.concatenate([target_NC, softmax(found.logits(unlabelled))]).astype(np.float32)
+            answer_NC = _answers(found, unlabelled, target_NC)
             answer_NC[there_M] = softmax((np.log(answer_NC[there_M] + _LEAST) + said_MC) / 2)
-            found = learn_answers(answer_NC[own], unlabelled, examples, target_NC, settings)
+            found = learn_answers(answer_NC[len(label_N) :], unlabelled, examples, target_NC, settings)
     return replace(found if space is None else space.back(found), temperature=known.temperature)
+
+
+def _answers(found: LightClassifier, unlabelled: Seen, target_NC: Floats) -> Floats:
+    """What is believed of all rows: of the examples what was said, of the others what the classifier answers."""
+    return np.concatenate([target_NC, softmax(found.logits(unlabelled))]).astype(np.float32)
