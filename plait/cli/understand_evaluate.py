@@ -28,13 +28,6 @@ def evaluate(
             help="Compare weights of texts beside pictures instead, on rows of the pool; several times.", min=0.01
         ),
     ] = None,
-    student: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A setting in which a picture network teaches too, by its name; several times. Minutes a draw."
-        ),
-    ] = None,
-    picture_epochs: Annotated[int, typer.Option(help="Of that network's first lesson.", min=1)] = 3,
     write: Annotated[
         bool, typer.Option(help="Write benchmarks/results/understand_<data>.json, or ..._weights.")
     ] = True,
@@ -46,8 +39,6 @@ def evaluate(
 
     Example: plait understand evaluate --data iflytek --data-folder ~/data
 
-    Example: plait understand evaluate --data fashion --data-folder ~/data --student few_no_label_words
-
     Example: plait understand evaluate --data fashion --data-folder ~/data --weigh 2 --weigh 4 --weigh 8
     """
     from rich.console import Console
@@ -56,9 +47,7 @@ def evaluate(
 
     from plait.pipelines.understand_evaluate import EvaluationOptions, compare_text_weights, evaluate_labels
 
-    options = EvaluationOptions(
-        data, data_folder, cache, examples, draws, seed, write, tuple(student or ()), picture_epochs
-    )
+    options = EvaluationOptions(data, data_folder, cache, examples, draws, seed, write)
     found = compare_text_weights(options, weigh) if weigh else evaluate_labels(options)
     out = Console(highlight=False)
     table = Table("measure", box=None)

@@ -61,9 +61,6 @@ class LabelSettings(Settings):
     shown_examples: int = Field(0, ge=0, le=32)
     """Decisions of reviews that a language model is shown before each creative, at most, spread over their labels.
     Where these change, it is asked about every creative anew."""
-    picture_epochs: int = Field(0, ge=0, le=100)
-    """Epochs that a picture network learns the light classifier's answers for, before the classifier learns from it;
-    3 take a minute for about 1,000 creatives on two cores. 0: none."""
     examples: str = ""
     """A table of labels that people gave, beside those of reviews: CSV or Parquet with `creative_id`, `l1`, `l2`,
     `l3`, relative to the workspace."""

@@ -1,6 +1,5 @@
 """The steps that label: what a creative says as one text and its vector, the light classifier, a language model."""
 
-import base64
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -143,7 +142,6 @@ def shown_of(batch: Sequence[Mapping[str, Any]], tags: Mapping[str, Floats]) -> 
     picture_NP = np.full((len(batch), FEATURES), np.nan, np.float32)
     outline_NO = np.full((len(batch), OUTLINE), np.nan, np.float32)
     tag_ND = np.full((len(batch), vector_ND.shape[1]), np.nan, np.float32)
-    small_N = np.full(len(batch), None, object)
     for row, inputs in enumerate(batch):
         if pictured[row]:
             picture_NP[row] = decoded(inputs["things"]["features"])
@@ -151,11 +149,8 @@ def shown_of(batch: Sequence[Mapping[str, Any]], tags: Mapping[str, Floats]) -> 
             names, weight_K = zip(*inputs["things"]["tags"], strict=True)
             share_1K = np.array([weight_K], np.float32) / max(sum(weight_K), 1e-9)
             tag_ND[row] = mean_tags(share_1K, np.stack([tags[name] for name in names]))[0]
-            small_N[row] = base64.b64decode(inputs["things"]["small"])
     texts = [inputs["meaning"]["text"] for inputs in batch]
-    if not any(pictured):
-        return Shown(texts, vector_ND)
-    return Shown(texts, vector_ND, picture_NP, tag_ND, outline_NO, small_N)
+    return Shown(texts, vector_ND, picture_NP, tag_ND, outline_NO) if any(pictured) else Shown(texts, vector_ND)
 
 
 def _is_sure(label: Answer) -> bool:

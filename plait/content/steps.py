@@ -4,7 +4,6 @@ Every answer holds `fields` (values of the profile's fields), `confidence` (of t
 later steps read. The functions below are thin: what they measure stands in `measures/`, `vision/` and `text/`.
 """
 
-import base64
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -77,7 +76,7 @@ def _steps_on_files(seen: dict[str, Any]) -> tuple[FileStep, ...]:
         ),
         FileStep(
             name="things",
-            version=3,
+            version=2,
             inputs=(*on_frames, "faces?"),
             outputs=("object_type",),
             model=MODEL,
@@ -171,7 +170,7 @@ def faces(media: OpenedMedia, known: Mapping[str, Any]) -> Answer:
 def things(media: OpenedMedia, known: Mapping[str, Any]) -> Answer:
     """What is shown: the image model's classes, and the object type that they add up to."""
     if known["pixels"]["plain"]:
-        return _object(ObjectType.NONE, 0.95) | {"tags": [], "features": "", "outline": "", "small": ""}
+        return _object(ObjectType.NONE, 0.95) | {"tags": [], "features": "", "outline": ""}
     seen = layout_of(_pictures(media, known))
     share_B = np.array([frame.share for frame in media.frames], dtype=np.float32)
     share_B /= share_B.sum()
@@ -187,12 +186,8 @@ def things(media: OpenedMedia, known: Mapping[str, Any]) -> Answer:
     person = known["faces"] and known["faces"]["fields"]["person"]
     if person:
         found = _object(ObjectType.PERSON, known["faces"]["confidence"]["person"])
-    return found | {
-        "tags": tags,
-        "features": encoded(share_B @ seen.feature_BD),
-        "outline": encoded(share_B @ seen.outline_BO),
-        "small": base64.b64encode(seen.small_B[int(share_B.argmax())]).decode(),
-    }
+    shown = {"features": encoded(share_B @ seen.feature_BD), "outline": encoded(share_B @ seen.outline_BO)}
+    return found | {"tags": tags, **shown}
 
 
 def text(inputs: Mapping[str, Any], most_bytes: int) -> Answer:

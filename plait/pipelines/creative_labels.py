@@ -27,7 +27,6 @@ from plait.llm.encoders import open_encoder
 from plait.llm.vector_cache import VectorCache
 from plait.pipelines.check import checked_tables
 from plait.pipelines.content_models import ContentModels
-from plait.pipelines.picture_students import picture_student
 from plait.pipelines.project import Project
 from plait.schema import Columns as C
 
@@ -35,7 +34,7 @@ STAGE = "label_model"
 IAB = "iab-ad-product-2.0"
 SAMPLE = 4_000
 """Creatives without a label that the classifier learns from, at most."""
-_VERSION = 3
+_VERSION = 2
 """Raised when the same creatives and labels teach another classifier."""
 _ITEMS = "items"
 _CATEGORIES = (C.CATEGORY_1, C.CATEGORY_2, C.CATEGORY_3)
@@ -99,7 +98,6 @@ class CreativeLabels:
             "leaves": fingerprint({"leaves": leaves}),
             "creatives": rows,
             "said": sorted(self.said.items()),
-            "picture_epochs": self.settings.picture_epochs,
         }
 
     def steps(self, heard: bool) -> tuple[BatchStep, ...]:
@@ -130,8 +128,7 @@ class CreativeLabels:
         rows = [place for place, row in enumerate(there) if ids[row] in self.said]
         labels = [self.said[ids[there[place]]] for place in rows]
         label_CD = self._encode([label_text(leaf, self.settings.language) for leaf in self.taxonomy.leaves])
-        student = picture_student(self.settings.picture_epochs)
-        return LabelModel.taught(shown, self.taxonomy, label_CD, np.array(rows, np.int64), labels, student=student)
+        return LabelModel.taught(shown, self.taxonomy, label_CD, np.array(rows, np.int64), labels)
 
     @cached_property
     def _opened(self) -> tuple[LabelModel, Mapping[str, Floats]]:

@@ -14,9 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from plait.content.labelling.linear import Floats
-from plait.content.measures.regions import Pixels
 from plait.content.taxonomy import Label, Path3, Taxonomy, load_taxonomy, make_taxonomy
-from plait.content.vision.layout import SMALL, layout_of, small_picture
 from plait.content.vision.things import MODEL
 from plait.data.artifacts import ArtifactStore, fingerprint_files
 from plait.errors import DataError
@@ -47,8 +45,6 @@ class LabelledCreatives:
     """Features of the photographs."""
     outline_NO: Floats | None = None
     """Outlines of the photographs."""
-    small_N: NDArray[np.object_] | None = None
-    """The photographs, small, as JPEG."""
 
     @property
     def words(self) -> str:
@@ -80,7 +76,6 @@ def _fashion(folder: Path, store: ArtifactStore) -> LabelledCreatives:
     names = [f"images/{one}.jpg" for one in table["id"].to_list()]
     inputs = {"pictures": fingerprint_files([pictures]), "network": MODEL, "version": 1}
     features = store.build("layout-features", inputs, lambda out: _look(pictures, names, out))
-    small = store.build("small-pictures", {**inputs, "side": SMALL}, lambda out: _shrink(pictures, names, out))
     tag_NV, picture_ND, outline_NO = (np.load(features / f"{part}.npy").astype(np.float32) for part in _PARTS)
     return LabelledCreatives(
         "fashion",
@@ -93,7 +88,6 @@ def _fashion(folder: Path, store: ArtifactStore) -> LabelledCreatives:
         tag_NV,
         picture_ND,
         outline_NO,
-        pl.read_parquet(small / "small.parquet")["small"].to_numpy(allow_copy=True).astype(object),
     )
 
 
@@ -142,32 +136,22 @@ def _places(paths: Sequence[Path3], taxonomy: Taxonomy, folder: Path) -> NDArray
     return np.array([taxonomy.place[path] for path in paths], np.int64)
 
 
-def _shrink(archive: Path, names: Sequence[str], out: Path) -> None:
-    with zipfile.ZipFile(archive) as pictures, progress("shrink photographs", len(names)) as advance:
-        small = []
-        for name in names:
-            small.append(small_picture(_opened(pictures, name)))
-            advance()
-    pl.DataFrame({"small": small}).write_parquet(out / "small.parquet")
-
-
 def _look(archive: Path, names: Sequence[str], out: Path) -> None:
+    from PIL import Image  # noqa: PLC0415 (the `content` extra)
+
+    from plait.content.vision.layout import layout_of  # noqa: PLC0415 (slow to import)
+
     parts: list[tuple[NDArray[np.float16], ...]] = []
     with zipfile.ZipFile(archive) as pictures, progress("look at photographs", len(names)) as advance:
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
-            found = layout_of([_opened(pictures, name) for name in batch])
+            opened = [np.asarray(Image.open(io.BytesIO(pictures.read(name))).convert("RGB")) for name in batch]
+            found = layout_of(opened)
             blocks = (found.tag_BV, found.feature_BD, found.outline_BO)
             parts.append(tuple(block.astype(np.float16) for block in blocks))
             advance(len(batch))
     for name, blocks in zip(_PARTS, zip(*parts, strict=True), strict=True):
         np.save(out / f"{name}.npy", np.concatenate(blocks))
-
-
-def _opened(archive: zipfile.ZipFile, name: str) -> Pixels:
-    from PIL import Image  # noqa: PLC0415 (the `content` extra)
-
-    return np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB"))
 
 
 def _there(path: Path) -> Path:

@@ -1,6 +1,5 @@
 """`plait understand evaluate`: labels by the light classifier against a person's, without and with a few examples."""
 
-import hashlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,6 @@ from plait.content.labelling.classifier import (
     draw_examples,
     teach,
 )
-from plait.content.labelling.co_teaching import teach_beside
 from plait.content.labelling.evidence import label_text, mean_tags
 from plait.content.labelling.hierarchy import decide
 from plait.content.labelling.measures import LevelScores, confusions, score_level
@@ -31,7 +29,6 @@ from plait.llm.encode import TextEncoder, encode_texts
 from plait.llm.encoders import open_encoder
 from plait.llm.vector_cache import VectorCache
 from plait.pipelines.labelled_creatives import DataName, LabelledCreatives, read_labelled
-from plait.pipelines.picture_students import kept_classifier, picture_student
 from plait.pipelines.results import Metric, write_result
 from plait.seeding import generator
 
@@ -52,10 +49,6 @@ class EvaluationOptions:
     draws: int = 5
     seed: int = 0
     write: bool = True
-    students: tuple[str, ...] = ()
-    """Settings in which a picture network teaches too, by their names."""
-    epochs: int = 3
-    """Of the network's first lesson."""
 
 
 @dataclass
@@ -84,31 +77,23 @@ def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
 
     Raises:
         DataError: the data is not there.
-        ConfigError: an encoder is not installed, or a picture network is asked for where none can learn.
+        ConfigError: an encoder is not installed.
     """
     store = ArtifactStore(options.cache)
     data = read_labelled(options.data, options.data_folder, store)
     encoder = _encoder(data.language)
     cache = VectorCache.of(options.cache / "vectors", encoder.name, encoder.version, encoder.width)
     views: list[View] = ["both", "no_label_words", "image_only"] if data.picture_ND is not None else ["both"]
-    _check_students(options, ["zero", *("few" if view == "both" else f"few_{view}" for view in views)], data)
-    settings: list[Setting] = []
+    settings = []
     for view in views:
         seen, seconds = _timed(lambda view=view: see(data, view, encoder, cache))  # type: ignore[misc]
         few = "few" if view == "both" else f"few_{view}"
         if view == "both":
-            settings += _measure(data, seen, Setting("zero"), options, most=0, seconds=seconds, store=store)
-        settings += _measure(data, seen, Setting(few), options, most=options.examples, seconds=seconds, store=store)
+            settings.append(_measure(data, seen, Setting("zero"), options, most=0, seconds=seconds))
+        settings.append(_measure(data, seen, Setting(few), options, most=options.examples, seconds=seconds))
     metrics = {key: metric for setting in settings for key, metric in _metrics(setting, data.taxonomy.depth).items()}
     path = _write_labels(options, data, settings, metrics) if options.write else None
     return LabelEvaluation(settings, metrics, path)
-
-
-def _check_students(options: EvaluationOptions, names: Sequence[str], data: LabelledCreatives) -> None:
-    if options.students and data.picture_ND is None:
-        raise ConfigError(f"{options.data} has no pictures that a network could learn from; leave out --student")
-    if strange := sorted(set(options.students) - set(names)):
-        raise ConfigError(f"--student: found no setting {strange[0]}, expected one of {', '.join(names)}")
 
 
 def compare_text_weights(options: EvaluationOptions, weights: Sequence[float]) -> LabelEvaluation:
@@ -138,7 +123,7 @@ def compare_text_weights(options: EvaluationOptions, weights: Sequence[float]) -
             seen.feature_ND[:, sight.text_columns] *= np.float32(weight / current)
             current = weight
             setting = Setting(f"{name}.weight_{f'{weight:g}'.replace('.', '_')}")
-            settings += _measure(pool, seen, setting, options, most=options.examples, seconds=0.0, store=store)
+            settings.append(_measure(pool, seen, setting, options, most=options.examples, seconds=0.0))
             found = _metrics(setting, data.taxonomy.depth)
             metrics |= {key: one for key, one in found.items() if key.count(".") == 2 and key[-2] == "l"}
     path = _write_weights(options, pool, weights, metrics) if options.write else None
@@ -172,7 +157,7 @@ def _shown(data: LabelledCreatives, view: View, encoder: TextEncoder, cache: Vec
         texts = data.texts if view == "both" else without_label_words(data.texts, data.taxonomy)
         vector_ND = encode_texts(encoder, [text[:READ] for text in texts], cache)
     tag_ND = None if data.tag_NV is None else mean_tags(data.tag_NV, encode_texts(encoder, _tag_names(), cache))
-    shown = Shown(texts, vector_ND, data.picture_ND, tag_ND, data.outline_NO, data.small_N)
+    shown = Shown(texts, vector_ND, data.picture_ND, tag_ND, data.outline_NO)
     return shown, Sight.fit(shown.rows(data.pool_M), data.taxonomy, label_CD)
 
 
@@ -194,46 +179,20 @@ def _tag_names() -> tuple[str, ...]:
 
 
 def _measure(
-    data: LabelledCreatives,
-    seen: Seen,
-    setting: Setting,
-    options: EvaluationOptions,
-    *,
-    most: int,
-    seconds: float,
-    store: ArtifactStore,
-) -> list[Setting]:
-    """The setting, scored; where a picture network teaches too, also the same without it."""
+    data: LabelledCreatives, seen: Seen, setting: Setting, options: EvaluationOptions, *, most: int, seconds: float
+) -> Setting:
     test = seen.rows(data.test_M)
-    student = picture_student(options.epochs) if setting.name in options.students else None
-    plain = Setting(f"alone.{setting.name}")
-    read = hashlib.blake2b(np.ascontiguousarray(seen.feature_ND).data, digest_size=16).hexdigest() if student else ""
     settings = TEXT_ONLY if data.picture_ND is None else ClassifierSettings()
     for draw in range(options.draws if most else 1):
         rows = np.zeros(0, np.int64)
         if most:
             rows = draw_examples(data.label_N, data.pool_M, most, generator(options.seed, "examples", draw))
         unlabelled = seen.rows(np.setdiff1d(data.pool_M, rows))
-        examples, label_N = seen.rows(rows), data.label_N[rows]
-        classifier = teach(unlabelled, examples, label_N, data.taxonomy, settings)
-        if student is not None:
-            _score(data, classifier, test, plain)
-            inputs = {
-                "version": 1,
-                "features": read,
-                "examples": rows.tolist(),
-                "epochs": options.epochs,
-                "settings": settings.model_dump(),
-            }
-            classifier = kept_classifier(
-                store,
-                inputs,
-                lambda: teach_beside(classifier, unlabelled, examples, label_N, settings=settings, opened=student),  # noqa: B023 (called at once)
-            )
+        classifier = teach(unlabelled, seen.rows(rows), data.label_N[rows], data.taxonomy, settings)
         spent = _score(data, classifier, test, setting)
         setting.seconds += spent + seconds * len(data.test_M) / len(data.texts)
         setting.answered += len(data.test_M)
-    return [setting] if student is None else [plain, setting]
+    return setting
 
 
 def _score(data: LabelledCreatives, classifier: LightClassifier, test: Seen, setting: Setting) -> float:
@@ -261,8 +220,6 @@ def _metrics(setting: Setting, depth: int) -> dict[str, Metric]:
             many = len(values) > 1
             low, high = (min(values), max(values)) if many else (None, None)
             found[f"{setting.name}.{key}{suffix}"] = Metric(float(np.mean(values)), low, high, "fraction")
-    if not setting.answered:
-        return found
     rate = setting.answered / max(setting.seconds, 1e-9)
     found[f"{setting.name}.creatives_per_s"] = Metric(rate, unit="creatives/s")
     found[f"{setting.name}.tokens_per_creative"] = Metric(0.0, unit="tokens")
@@ -281,13 +238,7 @@ def _write_labels(
         f"kept yet), features and answers, not the photographs' features, which are kept. Commonest mistakes of "
         f"{settings[-1].name}: {worst}."
     )
-    if options.students:
-        notes += (
-            f" In {', '.join(options.students)} a picture network taught too ({options.epochs} epochs in its first "
-            "lesson); `alone` is the same without it."
-        )
-    flags = "".join(f" --student {name}" for name in options.students)
-    return _write(options, metrics, rows, notes, flags=flags)
+    return _write(options, metrics, rows, notes)
 
 
 def _write_weights(

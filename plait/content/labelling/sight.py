@@ -39,15 +39,13 @@ class Shown:
     """Mean vectors of the pictures' tags, weighted by their probabilities; NaN as above."""
     outline_NO: Floats | None = None
     """Outlines of the pictures; NaN as above."""
-    small_N: NDArray[np.object_] | None = None
-    """The pictures, small, as JPEG; None for a creative without one."""
 
     def rows(self, chosen: NDArray[np.int64]) -> "Shown":
         parts = (self.vector_ND, self.picture_NP, self.tag_ND, self.outline_NO)
-        texts = None if self.texts is None else [self.texts[row] for row in chosen]
-        vector_ND, picture_NP, tag_ND, outline_NO = (None if part is None else part[chosen] for part in parts)
-        small_N = None if self.small_N is None else self.small_N[chosen]
-        return Shown(texts, vector_ND, picture_NP, tag_ND, outline_NO, small_N)
+        return Shown(
+            None if self.texts is None else [self.texts[row] for row in chosen],
+            *(None if part is None else part[chosen] for part in parts),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ class Sight:
             evidence_NC += _WORDS * named_NC
         if self.likeness is not None and shown.vector_ND is not None:
             evidence_NC += _LIKE * self.likeness(shown.vector_ND)
-        return Seen(np.concatenate(blocks, axis=1).astype(np.float32), evidence_NC, shown.small_N)
+        return Seen(np.concatenate(blocks, axis=1).astype(np.float32), evidence_NC)
 
     @property
     def text_columns(self) -> slice:

@@ -1,6 +1,5 @@
 """What a picture shows and where, for classifiers that a few labels teach: a network's maps, and outlines."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +10,6 @@ from plait.content.measures.regions import Pixels
 from plait.content.opencv import opencv
 from plait.content.vision.things import SIDE, network
 
-SMALL = 96
-"""Pixels of the square that a small picture is."""
 FEATURES, OUTLINE = 2_720, 2_268
 """Numbers of a picture's features and of its outline."""
 _CELLS = (4, 3)
@@ -30,8 +27,6 @@ class Layout:
     """Means of the last maps, then of the middle maps in 4 x 3 cells."""
     outline_BO: NDArray[np.float32]
     """Histograms of oriented gradients."""
-    small_B: list[bytes]
-    """The pictures themselves, small, as JPEG."""
 
 
 def layout_of(pictures: Sequence[Pixels]) -> Layout:
@@ -58,18 +53,7 @@ def layout_of(pictures: Sequence[Pixels]) -> Layout:
         tag_BV = net._fc(last_BD).softmax(dim=1)
         cells_BD = F.adaptive_avg_pool2d(stages[-1], _CELLS).flatten(1)
     feature_BD = torch.cat([last_BD, cells_BD], dim=1).numpy()
-    outline_BO = np.stack([_outline(picture) for picture in pictures])
-    return Layout(tag_BV.numpy(), feature_BD, outline_BO, [small_picture(picture) for picture in pictures])
-
-
-def small_picture(picture: Pixels) -> bytes:
-    """A picture stretched to `SMALL` pixels square, as JPEG, for a network that is yet to learn from it."""
-    from PIL import Image  # noqa: PLC0415 (the `content` extra)
-
-    file = io.BytesIO()
-    resized = Image.fromarray(picture).resize((SMALL, SMALL), Image.Resampling.BICUBIC)
-    resized.save(file, "JPEG", quality=90, subsampling=0)
-    return file.getvalue()
+    return Layout(tag_BV.numpy(), feature_BD, np.stack([_outline(picture) for picture in pictures]))
 
 
 def _outline(picture: Pixels) -> NDArray[np.float32]:

