@@ -15,11 +15,12 @@ from plait.content.labelling.classifier import (
     ClassifierSettings,
     LightClassifier,
     Seen,
-    draw_examples,
     teach,
 )
+from plait.content.labelling.coverage import coverage_order, first_of_each
 from plait.content.labelling.evidence import label_text, mean_tags
 from plait.content.labelling.hierarchy import decide
+from plait.content.labelling.linear import Rows
 from plait.content.labelling.measures import LevelScores, confusions, score_level
 from plait.content.labelling.sight import READ, TEXT_BESIDE_PICTURES, Shown, Sight
 from plait.content.taxonomy import Taxonomy, normalised
@@ -34,6 +35,8 @@ from plait.seeding import generator
 
 _Result = TypeVar("_Result")
 View = Literal["both", "no_label_words", "image_only"]
+Order = Literal["coverage", "random"]
+"""In which a person looks through the pool for examples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Setting:
     """Scores of one setting: a list of levels for each draw."""
 
     name: str
+    order: Order = "coverage"
     scores: list[list[LevelScores]] = field(default_factory=list)
     seconds: float = 0.0
     answered: int = 0
@@ -90,7 +94,10 @@ def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
         few = "few" if view == "both" else f"few_{view}"
         if view == "both":
             settings.append(_measure(data, seen, Setting("zero"), options, most=0, seconds=seconds))
-        settings.append(_measure(data, seen, Setting(few), options, most=options.examples, seconds=seconds))
+        settings += [
+            _measure(data, seen, setting, options, most=options.examples, seconds=seconds)
+            for setting in (Setting(few), Setting(f"{few}_random", "random"))
+        ]
     metrics = {key: metric for setting in settings for key, metric in _metrics(setting, data.taxonomy.depth).items()}
     path = _write_labels(options, data, settings, metrics) if options.write else None
     return LabelEvaluation(settings, metrics, path)
@@ -122,7 +129,7 @@ def compare_text_weights(options: EvaluationOptions, weights: Sequence[float]) -
         for weight in weights:
             seen.feature_ND[:, sight.text_columns] *= np.float32(weight / current)
             current = weight
-            setting = Setting(f"{name}.weight_{f'{weight:g}'.replace('.', '_')}")
+            setting = Setting(f"{name}.weight_{f'{weight:g}'.replace('.', '_')}", "random")
             settings.append(_measure(pool, seen, setting, options, most=options.examples, seconds=0.0))
             found = _metrics(setting, data.taxonomy.depth)
             metrics |= {key: one for key, one in found.items() if key.count(".") == 2 and key[-2] == "l"}
@@ -186,13 +193,22 @@ def _measure(
     for draw in range(options.draws if most else 1):
         rows = np.zeros(0, np.int64)
         if most:
-            rows = draw_examples(data.label_N, data.pool_M, most, generator(options.seed, "examples", draw))
+            order_M = _order(data, seen, setting.order, generator(options.seed, "examples", draw))
+            rows = first_of_each(data.label_N, order_M, most)
         unlabelled = seen.rows(np.setdiff1d(data.pool_M, rows))
         classifier = teach(unlabelled, seen.rows(rows), data.label_N[rows], data.taxonomy, settings)
         spent = _score(data, classifier, test, setting)
         setting.seconds += spent + seconds * len(data.test_M) / len(data.texts)
         setting.answered += len(data.test_M)
     return setting
+
+
+def _order(data: LabelledCreatives, seen: Seen, order: Order, draw: np.random.Generator) -> Rows:
+    """The pool, in the order in which a person looks through it; coverage is of a half that the draw chooses."""
+    if order == "random":
+        return draw.permutation(data.pool_M)
+    half = np.sort(draw.permutation(len(data.pool_M))[: len(data.pool_M) // 2])
+    return data.pool_M[coverage_order(seen.feature_ND[data.pool_M], half)]
 
 
 def _score(data: LabelledCreatives, classifier: LightClassifier, test: Seen, setting: Setting) -> float:
@@ -233,10 +249,12 @@ def _write_labels(
     rows = f"{data.words}, {len(data.test_M):,} of them for the test; examples and unlabelled rows from the others"
     notes = (
         f"Light classifier, no language model. `few`: at most {options.examples} labels a leaf, mean and range "
-        f"over {options.draws} draws. A level counts as right when the whole path down to it is. `ece` and "
-        f"`coverage_95` use the calibrated confidence. `creatives_per_s` counts texts' vectors (where they are not "
-        f"kept yet), features and answers, not the photographs' features, which are kept. Commonest mistakes of "
-        f"{settings[-1].name}: {worst}."
+        f"over {options.draws} draws. Examples are the first of each leaf as one looks through the pool: in `few` in "
+        "the order of coverage (what stands for most of a random half of the pool first, another half in every draw; "
+        "no label has a say), in `few_random` in a random order. A level counts as right when the whole path down to "
+        "it is. `ece` and `coverage_95` use the calibrated confidence. `creatives_per_s` counts texts' vectors (where "
+        "they are not kept yet), features and answers, not the photographs' features, which are kept. Commonest "
+        f"mistakes of {settings[-1].name}: {worst}."
     )
     return _write(options, metrics, rows, notes)
 

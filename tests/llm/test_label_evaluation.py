@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def test_few_examples_separate_what_shares_no_character(data_folder: Path) -> No
     options = EvaluationOptions("iflytek", data_folder, cache=data_folder / "kept", examples=4, draws=2, write=False)
     found = evaluate_labels(options)
     assert found.metrics["few.acc"].value == 1.0
+    assert found.metrics["few_random.acc"].value == 1.0
     assert set(found.metrics) >= {"zero.acc", "few.acc", "few.acc.ece", "few.acc.macro_f1", "few.creatives_per_s"}
     assert found.path is None
 
@@ -124,6 +126,19 @@ def test_weights_of_texts_are_compared_without_any_row_of_the_test(
     ratio = (lengths[1] / np.maximum(lengths[0], 1e-12))[lengths[0] > 1e-6]
     assert set(ratio.round(3).tolist()) == {1.0, 0.25}
     assert (ratio.round(3) == 1).sum() >= 6, "the pictures' features stay"
+
+
+@pytest.mark.parametrize("order", ["coverage", "random"])
+def test_orders_of_the_pool_know_no_label_and_no_row_of_the_test(pictured: LabelledCreatives, order: Any) -> None:
+    seen = understand_evaluate.see(pictured, "both", Letters(), None)
+    other = replace(pictured, label_N=1 - pictured.label_N)
+    first, again, next_draw = (
+        understand_evaluate._order(data, seen, order, np.random.default_rng(draw)).tolist()
+        for data, draw in ((pictured, 1), (other, 1), (pictured, 2))
+    )
+    assert sorted(first) == pictured.pool_M.tolist()
+    assert first == again
+    assert first != next_draw
 
 
 def test_only_texts_beside_pictures_are_weighed(data_folder: Path) -> None:

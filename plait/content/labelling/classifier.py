@@ -7,20 +7,16 @@ with a greater weight. The unlabelled rows also show in which directions rows of
 then, and who is alike, whose answers are mixed.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from plait.content.labelling.calibration import temperature_of
 from plait.content.labelling.features import principal_directions
-from plait.content.labelling.linear import Floats, SoftmaxModel, fit_softmax, shares_without_labels, softmax
+from plait.content.labelling.linear import Floats, Rows, SoftmaxModel, fit_softmax, shares_without_labels, softmax
 from plait.content.labelling.neighbours import smoothed, telling_directions
 from plait.content.taxonomy import Taxonomy
-
-Rows = NDArray[np.int64]
 
 
 class ClassifierSettings(BaseModel):
@@ -255,10 +251,3 @@ def _folds(label_N: Rows, folds: int) -> Rows:
         fold.append((seen.setdefault(label, label)) % folds)
         seen[label] += 1
     return np.array(fold, np.int64)
-
-
-def draw_examples(label_N: Sequence[int] | Rows, pool_M: Rows, most: int, generator: np.random.Generator) -> Rows:
-    """Rows of the pool: at most `most` of every label, drawn at random."""
-    label = np.asarray(label_N)
-    chosen = [generator.permutation(pool_M[label[pool_M] == leaf])[:most] for leaf in np.unique(label[pool_M])]
-    return np.concatenate(chosen)
