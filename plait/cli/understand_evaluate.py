@@ -28,8 +28,14 @@ def evaluate(
             help="Compare weights of texts beside pictures instead, on rows of the pool; several times.", min=0.01
         ),
     ] = None,
+    answers: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Score the classifier after so many answers instead, by the order of asking; several times.", min=1
+        ),
+    ] = None,
     write: Annotated[
-        bool, typer.Option(help="Write benchmarks/results/understand_<data>.json, or ..._weights.")
+        bool, typer.Option(help="Write benchmarks/results/understand_<data>.json, or ..._weights, ..._answers.")
     ] = True,
 ) -> None:
     """Measure labelling against hand labels: per level accuracy, macro-F1, calibration, coverage at 95 % precision.
@@ -40,15 +46,23 @@ def evaluate(
     Example: plait understand evaluate --data iflytek --data-folder ~/data
 
     Example: plait understand evaluate --data fashion --data-folder ~/data --weigh 2 --weigh 4 --weigh 8
+
+    Example: plait understand evaluate --data fashion --data-folder ~/data --answers 150 --answers 450
     """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from plait.pipelines.understand_answers import measure_answers
     from plait.pipelines.understand_evaluate import EvaluationOptions, compare_text_weights, evaluate_labels
 
     options = EvaluationOptions(data, data_folder, cache, examples, draws, seed, write)
-    found = compare_text_weights(options, weigh) if weigh else evaluate_labels(options)
+    if weigh and answers:
+        raise typer.BadParameter("found --weigh and --answers, expected one of them: they are two measurements")
+    if weigh:
+        found = compare_text_weights(options, weigh)
+    else:
+        found = measure_answers(options, answers) if answers else evaluate_labels(options)
     out = Console(highlight=False)
     table = Table("measure", box=None)
     for heading in ("value", "low", "high"):

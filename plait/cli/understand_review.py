@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 @understand.command("review")
 def review(
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="Folder with plait.toml.")] = Path(),
-    most: Annotated[int, typer.Option(help="Creatives to look at, least sure first.", min=1)] = 20,
+    most: Annotated[int, typer.Option(help="Creatives to look at, those that teach most first.", min=1)] = 20,
     web: Annotated[bool, typer.Option("--web", help="As a page in the browser, on this machine only.")] = False,
     port: Annotated[int, typer.Option(help="Of the page; 0 takes a free one.", min=0, max=65535)] = 8090,
 ) -> None:

@@ -11,11 +11,13 @@ import polars as pl
 
 from plait.config.content import LabelSettings
 from plait.content.label_steps import light_step, meaning_step, model_step, shown_of
+from plait.content.labelling.coverage import asking_order
 from plait.content.labelling.evidence import label_text
 from plait.content.labelling.label_model import LabelModel
 from plait.content.labelling.linear import Floats
 from plait.content.labelling.model_strategies import ByLevel, ByLikelihood, OneShot, Retrieved, spread_examples
-from plait.content.labelling.review_queue import ReviewQueue
+from plait.content.labelling.review_queue import Reviewed, ReviewQueue
+from plait.content.labelling.sight import Shown
 from plait.content.labelling.strategy import Strategy
 from plait.content.prompts import load_prompt
 from plait.content.taxonomy import Label, Path3, Taxonomy, load_taxonomy, make_taxonomy
@@ -34,10 +36,13 @@ STAGE = "label_model"
 IAB = "iab-ad-product-2.0"
 SAMPLE = 4_000
 """Creatives without a label that the classifier learns from, at most."""
+ORDERED = 2_000
+"""Unsure creatives whose turn to be asked about is worked out, at most; and labelled ones that it depends on."""
 _VERSION = 2
 """Raised when the same creatives and labels teach another classifier."""
 _ITEMS = "items"
 _CATEGORIES = (C.CATEGORY_1, C.CATEGORY_2, C.CATEGORY_3)
+_LIGHT = ("light", "rest")
 _MODEL_STRATEGIES = {"one-shot": OneShot, "by-level": ByLevel, "likelihood": ByLikelihood}
 
 Look = Callable[[pl.DataFrame], list[Sheet]]
@@ -104,7 +109,7 @@ class CreativeLabels:
         """`meaning`, and the label by what the settings ask for."""
         chosen, threshold = self.settings.strategy, self.settings.threshold
         steps = [meaning_step(self.encoder, heard)]
-        if chosen in ("light", "rest"):
+        if chosen in _LIGHT:
             name = f"light-classifier {fingerprint(self.inputs)} of {self.taxonomy.name}"
             steps.append(light_step(name, threshold, lambda: self._opened))
         if chosen != "light":
@@ -117,16 +122,37 @@ class CreativeLabels:
 
     def teach(self, look: Look) -> None:
         """Make the classifier, unless it is there."""
-        if self.settings.strategy in ("light", "rest"):
+        if self.settings.strategy in _LIGHT:
             self._project.store.build(STAGE, self.inputs, lambda folder: self._teach(look).save(folder))
 
-    def _teach(self, look: Look) -> LabelModel:
-        seen = [{name: sheet.answer(name) for name in ("meaning", "things")} for sheet in look(self.sample)]
-        ids = self.sample[C.CREATIVE_ID].cast(pl.String).to_list()
+    def ask(self, unsure: Sequence[Reviewed], look: Look) -> int:
+        """Let these wait for a person, those first whose labels would teach the classifier most; how many wait."""
+        turns = self._turns(unsure, look) if self.settings.strategy in _LIGHT and unsure else {}
+        return self.queue.refill(row.model_copy(update={"turn": turns.get(row.creative_id)}) for row in unsure)
+
+    def _turns(self, unsure: Sequence[Reviewed], look: Look) -> dict[str, int]:
+        every = -(-len(unsure) // ORDERED)
+        confidence = {row.creative_id: row.confidence[-1] for row in unsure[::every]}
+        named = pl.col(C.CREATIVE_ID).cast(pl.String).is_in([*confidence, *list(self.said)[:ORDERED]])
+        ids, shown = self._looked(look, self._creatives.filter(named))
+        feature_ND = self._opened[0].sight(shown).feature_ND
+        asked = np.array([name in confidence for name in ids], np.bool_)
+        names = [name for name in ids if name in confidence]
+        sure_N = np.array([confidence[name] for name in names], np.float32)
+        order = asking_order(feature_ND[asked], sure_N, feature_ND[~asked])
+        return {names[place]: turn for turn, place in enumerate(order.tolist())}
+
+    def _looked(self, look: Look, creatives: pl.DataFrame) -> tuple[list[str], Shown]:
+        """Those of the creatives that say something: their names, and what there is to see of them."""
+        seen = [{name: sheet.answer(name) for name in ("meaning", "things")} for sheet in look(creatives)]
+        names = creatives[C.CREATIVE_ID].cast(pl.String).to_list()
         there = [row for row, inputs in enumerate(seen) if inputs["meaning"] is not None]
-        shown = shown_of([seen[row] for row in there], self._tags)
-        rows = [place for place, row in enumerate(there) if ids[row] in self.said]
-        labels = [self.said[ids[there[place]]] for place in rows]
+        return [names[row] for row in there], shown_of([seen[row] for row in there], self._tags)
+
+    def _teach(self, look: Look) -> LabelModel:
+        ids, shown = self._looked(look, self.sample)
+        rows = [place for place, name in enumerate(ids) if name in self.said]
+        labels = [self.said[ids[place]] for place in rows]
         label_CD = self._encode([label_text(leaf, self.settings.language) for leaf in self.taxonomy.leaves])
         return LabelModel.taught(shown, self.taxonomy, label_CD, np.array(rows, np.int64), labels)
 

@@ -22,7 +22,7 @@ from plait.data.artifacts import file_digests, fingerprint, write_atomically
 from plait.errors import ArtifactError, DataError
 from plait.pipelines.check import checked_tables
 from plait.pipelines.content_models import ContentModels
-from plait.pipelines.creative_labels import CreativeLabels
+from plait.pipelines.creative_labels import CreativeLabels, Look
 from plait.pipelines.project import Project
 from plait.schema import Columns as C
 from plait.schema import CreativeProfile, Provenance, profile_table_schema
@@ -30,6 +30,8 @@ from plait.schema.creative_profile import FIELDS
 from plait.telemetry import progress
 
 STAGE = "creative_profiles"
+REVIEW = "review"
+"""Where a label comes from that a person gave."""
 CHUNK = 512
 """Creatives that are worked on, and written, at a time."""
 _VERSION = 2
@@ -218,8 +220,10 @@ def _write(plan: _Plan, folder: Path) -> Mapping[str, StepTally]:
                     unsure += _unsure(row, sheet, profile)
                     rows.append(profile.row())
                 pl.DataFrame(rows, schema=schema).write_parquet(folder / f"part-{number:05d}.parquet")
-    if plan.labels is not None:
-        summary.review = plan.labels.queue.refill(unsure)
+        if plan.labels is not None:
+            again = Run(plan.before, cache, workers, attempts=settings.attempts)
+            look = _looker(plan, again, "Looking for those whose labels would teach most")
+            summary.review = plan.labels.ask(unsure, look)
     plain = {name: getattr(summary, name) for name in ("creatives", "filled", "failures", "passing", "review")}
     write_atomically(folder / _SUMMARY, json.dumps(plain, indent=1, ensure_ascii=False))
     return {name: tally.after(learnt.get(name)) for name, tally in run.tallies.items()}
@@ -230,18 +234,23 @@ def _taught(plan: _Plan, cache: StepCache, workers: FileWorkers) -> Mapping[str,
     if plan.labels is None:
         return {}
     run = Run(plan.before, cache, workers, attempts=plan.project.workspace.content.attempts)
+    plan.labels.teach(_looker(plan, run, "Looking at creatives to learn their labels"))
+    return run.tallies
 
-    def look(sample: pl.DataFrame) -> list[Sheet]:
-        chunks = list(sample.iter_slices(CHUNK))
-        with progress("Looking at creatives to learn their labels", len(chunks)) as advance:
+
+def _looker(plan: _Plan, run: Run, doing: str) -> Look:
+    """Runs the steps before the label over creatives."""
+
+    def look(creatives: pl.DataFrame) -> list[Sheet]:
+        chunks = list(creatives.iter_slices(CHUNK))
+        with progress(doing, len(chunks)) as advance:
             sheets = []
             for chunk in chunks:
                 sheets += [sheet for _, sheet in _filled(plan.project, run, chunk)]
                 advance()
         return sheets
 
-    plan.labels.teach(look)
-    return run.tallies
+    return look
 
 
 def _labelled(plan: _Plan, profile: CreativeProfile) -> CreativeProfile:
@@ -249,7 +258,7 @@ def _labelled(plan: _Plan, profile: CreativeProfile) -> CreativeProfile:
     said = plan.labels.said.get(str(profile.creative_id)) if plan.labels is not None else None
     if said is None:
         return profile
-    source = Provenance(step="review", version=1)
+    source = Provenance(step=REVIEW, version=1)
     return profile.model_copy(
         update={
             "label": said,
@@ -260,7 +269,9 @@ def _labelled(plan: _Plan, profile: CreativeProfile) -> CreativeProfile:
 
 
 def _unsure(row: Mapping[str, Any], sheet: Sheet, profile: CreativeProfile) -> list[Reviewed]:
-    """The creative for the review queue, where its label is not sure down to the leaf; else nothing."""
+    """The creative for the review queue, where its label is neither a person's nor sure down to the leaf."""
+    if (source := profile.provenance.get("label")) is not None and source.step == REVIEW:
+        return []
     answers = [found for step in ("label", "label_model") if (found := sheet.answer(step)) and "best" in found]
     if not answers or (said := answer_of(answers[-1])).best == (profile.label or ()):
         return []

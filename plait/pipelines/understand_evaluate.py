@@ -1,27 +1,18 @@
 """`plait understand evaluate`: labels by the light classifier against a person's, without and with a few examples."""
 
 import re
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
 from plait.config.embedding import EncoderSettings
-from plait.content.labelling.classifier import (
-    TEXT_ONLY,
-    ClassifierSettings,
-    LightClassifier,
-    Seen,
-    teach,
-)
+from plait.content.labelling.classifier import Seen, teach
 from plait.content.labelling.coverage import coverage_order, first_of_each
 from plait.content.labelling.evidence import label_text, mean_tags
-from plait.content.labelling.hierarchy import decide
 from plait.content.labelling.linear import Rows
-from plait.content.labelling.measures import LevelScores, confusions, score_level
 from plait.content.labelling.sight import READ, TEXT_BESIDE_PICTURES, Shown, Sight
 from plait.content.taxonomy import Taxonomy, normalised
 from plait.data.artifacts import ArtifactStore
@@ -29,14 +20,12 @@ from plait.errors import ConfigError
 from plait.llm.encode import TextEncoder, encode_texts
 from plait.llm.encoders import open_encoder
 from plait.llm.vector_cache import VectorCache
+from plait.pipelines.label_scores import Order, Setting, score, score_metrics, settings_for, timed
 from plait.pipelines.labelled_creatives import DataName, LabelledCreatives, read_labelled
 from plait.pipelines.results import Metric, write_result
 from plait.seeding import generator
 
-_Result = TypeVar("_Result")
 View = Literal["both", "no_label_words", "image_only"]
-Order = Literal["coverage", "random"]
-"""In which a person looks through the pool for examples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +41,6 @@ class EvaluationOptions:
     draws: int = 5
     seed: int = 0
     write: bool = True
-
-
-@dataclass
-class Setting:
-    """Scores of one setting: a list of levels for each draw."""
-
-    name: str
-    order: Order = "coverage"
-    scores: list[list[LevelScores]] = field(default_factory=list)
-    seconds: float = 0.0
-    answered: int = 0
-    confusions: list[tuple[str, str, int]] = field(default_factory=list)
-    """(true label, answered label, rows) of the last draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +66,7 @@ def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
     views: list[View] = ["both", "no_label_words", "image_only"] if data.picture_ND is not None else ["both"]
     settings = []
     for view in views:
-        seen, seconds = _timed(lambda view=view: see(data, view, encoder, cache))  # type: ignore[misc]
+        seen, seconds = timed(lambda view=view: see(data, view, encoder, cache))  # type: ignore[misc]
         few = "few" if view == "both" else f"few_{view}"
         if view == "both":
             settings.append(_measure(data, seen, Setting("zero"), options, most=0, seconds=seconds))
@@ -137,10 +113,10 @@ def compare_text_weights(options: EvaluationOptions, weights: Sequence[float]) -
     return LabelEvaluation(settings, metrics, path)
 
 
-def sight_of(data: LabelledCreatives, folder: Path) -> Seen:
-    """Features and evidence of all rows, texts and pictures; vectors are kept in a folder."""
+def sight_of(data: LabelledCreatives, folder: Path, view: View = "both") -> Seen:
+    """Features and evidence of all rows; vectors are kept in a folder."""
     encoder = _encoder(data.language)
-    return see(data, "both", encoder, VectorCache.of(folder / "vectors", encoder.name, encoder.version, encoder.width))
+    return see(data, view, encoder, VectorCache.of(folder / "vectors", encoder.name, encoder.version, encoder.width))
 
 
 def see(data: LabelledCreatives, view: View, encoder: TextEncoder, cache: VectorCache | None) -> Seen:
@@ -189,15 +165,14 @@ def _measure(
     data: LabelledCreatives, seen: Seen, setting: Setting, options: EvaluationOptions, *, most: int, seconds: float
 ) -> Setting:
     test = seen.rows(data.test_M)
-    settings = TEXT_ONLY if data.picture_ND is None else ClassifierSettings()
     for draw in range(options.draws if most else 1):
         rows = np.zeros(0, np.int64)
         if most:
             order_M = _order(data, seen, setting.order, generator(options.seed, "examples", draw))
             rows = first_of_each(data.label_N, order_M, most)
         unlabelled = seen.rows(np.setdiff1d(data.pool_M, rows))
-        classifier = teach(unlabelled, seen.rows(rows), data.label_N[rows], data.taxonomy, settings)
-        spent = _score(data, classifier, test, setting)
+        classifier = teach(unlabelled, seen.rows(rows), data.label_N[rows], data.taxonomy, settings_for(data))
+        spent = score(data, classifier, test, setting)
         setting.seconds += spent + seconds * len(data.test_M) / len(data.texts)
         setting.answered += len(data.test_M)
     return setting
@@ -211,35 +186,12 @@ def _order(data: LabelledCreatives, seen: Seen, order: Order, draw: np.random.Ge
     return data.pool_M[coverage_order(seen.feature_ND[data.pool_M], half)]
 
 
-def _score(data: LabelledCreatives, classifier: LightClassifier, test: Seen, setting: Setting) -> float:
-    """Add a draw's scores; returns the seconds that answering took."""
-    decision, seconds = _timed(lambda: decide(classifier.probabilities(test), data.taxonomy))
-    truth_N = data.label_N[data.test_M]
-    levels = []
-    for level in range(1, data.taxonomy.depth + 1):
-        true_N = np.array(data.taxonomy.node_of_leaf(level))[truth_N]
-        levels.append(score_level(true_N, decision.node_NL[:, level - 1], decision.confidence_NL[:, level - 1]))
-    nodes = [" > ".join(path) for path in data.taxonomy.nodes(data.taxonomy.depth)]
-    wrong = confusions(true_N, decision.leaf_N)
-    setting.scores.append(levels)
-    setting.confusions = [(nodes[true], nodes[said], count) for true, said, count in wrong]
-    return seconds
-
-
 def _metrics(setting: Setting, depth: int) -> dict[str, Metric]:
-    found: dict[str, Metric] = {}
-    for level in range(depth):
-        key = "acc" if depth == 1 else f"l{level + 1}"
-        names = {"": "accuracy", ".macro_f1": "macro_f1", ".ece": "ece", ".coverage_95": "coverage_95"}
-        for suffix, name in names.items():
-            values = [float(getattr(levels[level], name)) for levels in setting.scores]
-            many = len(values) > 1
-            low, high = (min(values), max(values)) if many else (None, None)
-            found[f"{setting.name}.{key}{suffix}"] = Metric(float(np.mean(values)), low, high, "fraction")
     rate = setting.answered / max(setting.seconds, 1e-9)
-    found[f"{setting.name}.creatives_per_s"] = Metric(rate, unit="creatives/s")
-    found[f"{setting.name}.tokens_per_creative"] = Metric(0.0, unit="tokens")
-    return found
+    return score_metrics(setting, depth) | {
+        f"{setting.name}.creatives_per_s": Metric(rate, unit="creatives/s"),
+        f"{setting.name}.tokens_per_creative": Metric(0.0, unit="tokens"),
+    }
 
 
 def _write_labels(
@@ -287,8 +239,3 @@ def _write(
 
 def _encoder(language: str) -> TextEncoder:
     return open_encoder(EncoderSettings(kind="minilm" if language == "en" else "use"))
-
-
-def _timed(make: Callable[[], _Result]) -> tuple[_Result, float]:
-    start = time.perf_counter()
-    return make(), time.perf_counter() - start

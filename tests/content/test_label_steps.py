@@ -101,6 +101,28 @@ def test_review_decides_and_the_next_run_learns(tmp_path: Path):
     assert found[25][1] == "理财" or after["25"].proposed[-1] == "理财" != before.proposed[-1]
 
 
+def test_one_of_every_subject_is_asked_about_first(tmp_path: Path):
+    """Nothing is sure here: who decides the first three has labelled each of the three subjects."""
+    project = market(tmp_path / "m", subject_texts(EACH), content=LIGHT + "threshold = 1.0\n")
+    assert understand_creatives(project).summary.review == 3 * EACH
+    waiting = review_queue(project).waiting()
+    assert [row.turn for row in waiting] == list(range(3 * EACH))
+    assert sorted(int(row.creative_id) % 3 for row in waiting[:3]) == [0, 1, 2]
+
+
+def test_turns_are_worked_out_for_so_many_and_know_what_is_decided(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(creative_labels, "ORDERED", 9)
+    project = market(tmp_path / "m", subject_texts(EACH), content=LIGHT + 'threshold = 1.0\nexamples = "mine.csv"\n')
+    (project.root / "mine.csv").write_text("creative_id,l1,l2\n0,应用,音乐\n1,应用,音乐\n", encoding="utf-8")
+    understand_creatives(project)
+    waiting = review_queue(project).waiting()
+    ordered = [row for row in waiting if row.turn is not None]
+    assert 3 * EACH // 9 <= len(ordered) <= 9
+    assert waiting[: len(ordered)] == ordered
+    assert int(ordered[0].creative_id) % 3 == 2, "subjects 0 and 1 are stood for already"
+    assert not {"0", "1"} & {row.creative_id for row in waiting}
+
+
 def test_examples_of_a_table_teach_too(tmp_path: Path):
     project = market(tmp_path / "m", subject_texts(EACH), content=LIGHT + 'examples = "mine.csv"\n')
     (project.root / "mine.csv").write_text("creative_id,l1,l2\n3,应用,音乐\n", encoding="utf-8")

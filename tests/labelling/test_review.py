@@ -37,6 +37,14 @@ def test_the_least_sure_comes_first_and_decisions_become_examples(tmp_path: Path
     assert [row.creative_id for row in again.waiting()] == ["c"]
 
 
+def test_turns_come_before_doubt(tmp_path: Path) -> None:
+    queue = ReviewQueue(tmp_path / "queue.json", LABELS)
+    turns = {"a": 1, "b": None, "c": 0, "d": None}
+    sure = {"a": 0.3, "b": 0.2, "c": 0.4, "d": 0.1}
+    queue.refill(unsure(name, sure[name]).model_copy(update={"turn": turn}) for name, turn in turns.items())
+    assert [row.creative_id for row in queue.waiting()] == ["c", "a", "d", "b"]
+
+
 def test_only_labels_of_the_taxonomy_and_creatives_of_the_queue(tmp_path: Path) -> None:
     queue = filled(tmp_path / "queue.json")
     with pytest.raises(DataError, match="does not have"):

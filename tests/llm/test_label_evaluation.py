@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 from model_desk import Desk
+from typer.testing import CliRunner
 
+from plait.cli.app import register_commands
 from plait.content.labelling.classifier import Seen
 from plait.content.taxonomy import Label, make_taxonomy
 from plait.data.artifacts import ArtifactStore
 from plait.errors import ConfigError, DataError
-from plait.pipelines import understand_evaluate
+from plait.pipelines import understand_answers, understand_evaluate
 from plait.pipelines.labelled_creatives import LabelledCreatives, read_labelled
+from plait.pipelines.understand_answers import measure_answers
 from plait.pipelines.understand_ask import AskOptions, ask_labels
 from plait.pipelines.understand_evaluate import (
     EvaluationOptions,
@@ -139,6 +142,50 @@ def test_orders_of_the_pool_know_no_label_and_no_row_of_the_test(pictured: Label
     assert sorted(first) == pictured.pool_M.tolist()
     assert first == again
     assert first != next_draw
+
+
+def test_answers_are_about_half_of_the_pool_and_each_order_gets_as_many(
+    pictured: LabelledCreatives, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    learnt: list[tuple[int, int]] = []
+    asked: list[set[int]] = []
+    teach, in_order = understand_answers.teach, understand_answers._in_order
+
+    def teaching(unlabelled: Seen, examples: Seen, *rest: Any) -> Any:
+        learnt.append((len(unlabelled.evidence_NC), len(examples.evidence_NC)))
+        return teach(unlabelled, examples, *rest)
+
+    def ordering(seen: Seen, rest_M: np.ndarray, known_K: np.ndarray, *others: Any) -> Any:
+        order = in_order(seen, rest_M, known_K, *others)
+        assert sorted(order) == sorted(rest_M)
+        asked.append({*rest_M.tolist(), *known_K.tolist()})
+        return order
+
+    monkeypatch.setattr(understand_answers, "read_labelled", lambda *_: pictured)
+    monkeypatch.setattr(understand_answers, "teach", teaching)
+    monkeypatch.setattr(understand_answers, "_in_order", ordering)
+    monkeypatch.chdir(tmp_path)
+    options = EvaluationOptions("fashion", tmp_path, cache=tmp_path, draws=2)
+    found = measure_answers(options, [6, 3])
+    assert learnt == [(10, 0), (7, 3), (4, 6)] * 3 * 2 * 2, "three orders, two draws, two views"
+    assert all(len(rows) == 10 and rows <= set(pictured.pool_M.tolist()) for rows in asked)
+    assert len({tuple(sorted(rows)) for rows in asked}) == 2
+    orders = ("coverage", "least_sure", "random", "gain")
+    names = [f"{view}.{order}_{count}" for view in ("both", "no_label_words") for order in orders for count in (3, 6)]
+    assert sorted(found.metrics) == sorted(f"{name}.l{level}" for name in names for level in (1, 2))
+    values = {name: metric.value for name, metric in found.metrics.items()}
+    gain = values["both.coverage_6.l2"] - values["both.random_6.l2"]
+    assert values["both.gain_6.l2"] == pytest.approx(gain)
+    assert found.path is not None
+    assert json.loads(found.path.read_text(encoding="utf-8"))["command"].endswith("--answers 6 --answers 3")
+
+
+def test_two_measurements_at_once_are_refused(tmp_path: Path) -> None:
+    command = ["understand", "evaluate", "--data", "fashion", "--data-folder", str(tmp_path)]
+    done = CliRunner().invoke(register_commands(), [*command, "--weigh", "2", "--answers", "3"])
+    assert done.exit_code == 2
+    assert "expected one of them" in done.output
 
 
 def test_only_texts_beside_pictures_are_weighed(data_folder: Path) -> None:

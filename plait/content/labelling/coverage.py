@@ -54,6 +54,19 @@ def coverage_order(
     return np.array(order, np.int64)
 
 
+def asking_order(unsure_ND: Floats, confidence_N: Floats, known_KD: Floats) -> Rows:
+    """The unsure rows, the one whose label would teach most first: what stands for most of what is unsure.
+
+    Args:
+        unsure_ND: features of the rows.
+        confidence_N: how sure the answers about them are.
+        known_KD: features of rows that have a label already.
+    """
+    feature_ND = np.concatenate([unsure_ND, known_KD])
+    unsure_N, known_K = np.split(np.arange(len(feature_ND)), [len(unsure_ND)])
+    return coverage_order(feature_ND, unsure_N, (1 - confidence_N).astype(np.float32), known_K)
+
+
 def first_of_each(label_N: Sequence[int] | Rows, order_M: Rows, most: int) -> Rows:
     """Rows of the order, at most `most` of every label: what a person finds who looks through it and stops at enough.
 

@@ -25,6 +25,8 @@ class Reviewed(BaseModel):
     """The likeliest path."""
     confidence: tuple[float, ...]
     """Of each of its levels."""
+    turn: int | None = None
+    """Its place in the order in which decisions teach most; None: after all that have one."""
     decided: tuple[str, ...] | None = None
     """What a person said; None while nobody has."""
 
@@ -54,9 +56,9 @@ class ReviewQueue:
         return len(self.waiting())
 
     def waiting(self) -> list[Reviewed]:
-        """What nobody has decided, least sure first."""
+        """What nobody has decided: by turn, then least sure first."""
         rows = [row for row in self._rows.values() if row.decided is None]
-        return sorted(rows, key=lambda row: (row.confidence[-1:], row.creative_id))
+        return sorted(rows, key=lambda row: (row.turn is None, row.turn, row.confidence[-1:], row.creative_id))
 
     def decide(self, creative_id: str, path: Path3) -> None:
         """Keep a person's decision at once.
