@@ -38,7 +38,7 @@ SAMPLE = 4_000
 """Creatives without a label that the classifier learns from, at most."""
 ORDERED = 2_000
 """Unsure creatives whose turn to be asked about is worked out, at most; and labelled ones that it depends on."""
-_VERSION = 2
+_VERSION = 3
 """Raised when the same creatives and labels teach another classifier."""
 _ITEMS = "items"
 _CATEGORIES = (C.CATEGORY_1, C.CATEGORY_2, C.CATEGORY_3)

@@ -1,5 +1,6 @@
 """`plait understand evaluate`: labels by the light classifier against a person's, without and with a few examples."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ import numpy as np
 
 from plait.config.embedding import EncoderSettings
 from plait.content.labelling.classifier import Seen, teach
-from plait.content.labelling.coverage import coverage_order, first_of_each
+from plait.content.labelling.coverage import coverage_order, draw_examples, first_of_each
 from plait.content.labelling.evidence import label_text, mean_tags
 from plait.content.labelling.linear import Rows
 from plait.content.labelling.sight import READ, TEXT_BESIDE_PICTURES, Shown, Sight
@@ -64,6 +65,7 @@ def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
     encoder = _encoder(data.language)
     cache = VectorCache.of(options.cache / "vectors", encoder.name, encoder.version, encoder.width)
     views: list[View] = ["both", "no_label_words", "image_only"] if data.picture_ND is not None else ["both"]
+    orders: tuple[Order, Order] = ("coverage", "random") if settings_for(data).covering else ("random", "coverage")
     settings = []
     for view in views:
         seen, seconds = timed(lambda view=view: see(data, view, encoder, cache))  # type: ignore[misc]
@@ -71,8 +73,8 @@ def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
         if view == "both":
             settings.append(_measure(data, seen, Setting("zero"), options, most=0, seconds=seconds))
         settings += [
-            _measure(data, seen, setting, options, most=options.examples, seconds=seconds)
-            for setting in (Setting(few), Setting(f"{few}_random", "random"))
+            _measure(data, seen, Setting(few + suffix, order), options, most=options.examples, seconds=seconds)
+            for order, suffix in zip(orders, ("", f"_{orders[1]}"), strict=True)
         ]
     metrics = {key: metric for setting in settings for key, metric in _metrics(setting, data.taxonomy.depth).items()}
     path = _write_labels(options, data, settings, metrics) if options.write else None
@@ -168,8 +170,7 @@ def _measure(
     for draw in range(options.draws if most else 1):
         rows = np.zeros(0, np.int64)
         if most:
-            order_M = _order(data, seen, setting.order, generator(options.seed, "examples", draw))
-            rows = first_of_each(data.label_N, order_M, most)
+            rows = _examples(data, seen, setting.order, most, generator(options.seed, "examples", draw))
         unlabelled = seen.rows(np.setdiff1d(data.pool_M, rows))
         classifier = teach(unlabelled, seen.rows(rows), data.label_N[rows], data.taxonomy, settings_for(data))
         spent = score(data, classifier, test, setting)
@@ -178,12 +179,12 @@ def _measure(
     return setting
 
 
-def _order(data: LabelledCreatives, seen: Seen, order: Order, draw: np.random.Generator) -> Rows:
-    """The pool, in the order in which a person looks through it; coverage is of a half that the draw chooses."""
+def _examples(data: LabelledCreatives, seen: Seen, order: Order, most: int, draw: np.random.Generator) -> Rows:
+    """Rows of the pool that are labelled; what is to be covered is nine tenths of it that the draw chooses."""
     if order == "random":
-        return draw.permutation(data.pool_M)
-    half = np.sort(draw.permutation(len(data.pool_M))[: len(data.pool_M) // 2])
-    return data.pool_M[coverage_order(seen.feature_ND[data.pool_M], half)]
+        return draw_examples(data.label_N, data.pool_M, most, draw)
+    covered = np.sort(draw.permutation(len(data.pool_M))[: math.ceil(0.9 * len(data.pool_M))])
+    return first_of_each(data.label_N, data.pool_M[coverage_order(seen.feature_ND[data.pool_M], covered)], most)
 
 
 def _metrics(setting: Setting, depth: int) -> dict[str, Metric]:
@@ -201,11 +202,12 @@ def _write_labels(
     rows = f"{data.words}, {len(data.test_M):,} of them for the test; examples and unlabelled rows from the others"
     notes = (
         f"Light classifier, no language model. `few`: at most {options.examples} labels a leaf, mean and range "
-        f"over {options.draws} draws. Examples are the first of each leaf as one looks through the pool: in `few` in "
-        "the order of coverage (what stands for most of a random half of the pool first, another half in every draw; "
-        "no label has a say), in `few_random` in a random order. A level counts as right when the whole path down to "
-        "it is. `ece` and `coverage_95` use the calibrated confidence. `creatives_per_s` counts texts' vectors (where "
-        "they are not kept yet), features and answers, not the photographs' features, which are kept. Commonest "
+        f"over {options.draws} draws, in the order of asking that such creatives have by default; with the other one "
+        "behind `_random` or `_coverage`. Coverage: examples are the first of each leaf as one looks through the pool, "
+        "beginning with what stands for most of it (of nine tenths, others in every draw; no label has a say). Random: "
+        "each leaf's are drawn. A level counts as right when the whole path down to it is. `ece` and `coverage_95` use "
+        "the calibrated confidence. `creatives_per_s` counts texts' vectors (where they are not kept yet), features "
+        "and answers, not the photographs' features, which are kept. Commonest "
         f"mistakes of {settings[-1].name}: {worst}."
     )
     return _write(options, metrics, rows, notes)

@@ -60,7 +60,7 @@ def test_few_examples_separate_what_shares_no_character(data_folder: Path) -> No
     options = EvaluationOptions("iflytek", data_folder, cache=data_folder / "kept", examples=4, draws=2, write=False)
     found = evaluate_labels(options)
     assert found.metrics["few.acc"].value == 1.0
-    assert found.metrics["few_random.acc"].value == 1.0
+    assert found.metrics["few_coverage.acc"].value == 1.0
     assert set(found.metrics) >= {"zero.acc", "few.acc", "few.acc.ece", "few.acc.macro_f1", "few.creatives_per_s"}
     assert found.path is None
 
@@ -131,17 +131,24 @@ def test_weights_of_texts_are_compared_without_any_row_of_the_test(
     assert (ratio.round(3) == 1).sum() >= 6, "the pictures' features stay"
 
 
-@pytest.mark.parametrize("order", ["coverage", "random"])
-def test_orders_of_the_pool_know_no_label_and_no_row_of_the_test(pictured: LabelledCreatives, order: Any) -> None:
+def test_the_order_of_coverage_knows_no_label_and_no_row_of_the_test(
+    pictured: LabelledCreatives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = []
+
+    def first_of_each(label_N: np.ndarray, order_M: np.ndarray, most: int) -> np.ndarray:
+        orders.append(order_M.tolist())
+        return first(label_N, order_M, most)
+
+    first = understand_evaluate.first_of_each
+    monkeypatch.setattr(understand_evaluate, "first_of_each", first_of_each)
     seen = understand_evaluate.see(pictured, "both", Letters(), None)
     other = replace(pictured, label_N=1 - pictured.label_N)
-    first, again, next_draw = (
-        understand_evaluate._order(data, seen, order, np.random.default_rng(draw)).tolist()
-        for data, draw in ((pictured, 1), (other, 1), (pictured, 2))
-    )
-    assert sorted(first) == pictured.pool_M.tolist()
-    assert first == again
-    assert first != next_draw
+    for data, draw in ((pictured, 1), (other, 1), (pictured, 2)):
+        rows = understand_evaluate._examples(data, seen, "coverage", 3, np.random.default_rng(draw))
+        assert np.bincount(data.label_N[rows]).tolist() == [3, 3]
+    assert sorted(orders[0]) == pictured.pool_M.tolist()
+    assert orders[0] == orders[1] != orders[2]
 
 
 def test_answers_are_about_half_of_the_pool_and_each_order_gets_as_many(

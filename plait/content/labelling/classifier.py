@@ -48,7 +48,7 @@ class ClassifierSettings(BaseModel):
     """Of the mixture that is theirs."""
     evidence_weight: float = 0.25
     """What the labels' own evidence counts beside what was learnt."""
-    share_sharpness: float = 4 / 3
+    share_sharpness: float = 5 / 3
     """Factor on the logits of what examples alone taught, before shares are found: so few leave it too unsure."""
     share_iterations: int = 10
     """Steps towards the labels' shares among unlabelled rows; few where answers are unsure and rows per label few."""
@@ -60,13 +60,15 @@ class ClassifierSettings(BaseModel):
     """Rounds of own answers of the classifiers that the other parts teach."""
     fold_unlabelled: int = 1_500
     """Unlabelled rows that these learn from, at most, evenly spread."""
+    covering: bool = True
+    """Whether people are asked in the order of coverage."""
     least_covered: float = 0.5
     """Share of the labels that must have an example for a regression on examples alone; with fewer, the labels' own
     evidence begins, and examples join what is learnt from it."""
 
 
 TEXT_ONLY = ClassifierSettings(
-    penalty=3.0,
+    penalty=1.0,
     rounds_without_examples=0,
     unlabelled_temperature=2.5,
     own_penalty=15.0,
@@ -74,13 +76,13 @@ TEXT_ONLY = ClassifierSettings(
     sharpening=2.0,
     width=0,
     within_power=0.0,
-    neighbours=0,
     evidence_weight=0.1,
     share_sharpness=1.0,
     share_iterations=3,
     most_unlabelled=4_000,
     fold_rounds=2,
     fold_unlabelled=4_000,
+    covering=False,
 )
 """For texts without pictures, where answers without examples are too unsure to learn from."""
 

@@ -80,3 +80,10 @@ def first_of_each(label_N: Sequence[int] | Rows, order_M: Rows, most: int) -> Ro
     sorted_M = label_M[by_label_M]
     place_M = np.arange(len(sorted_M)) - np.searchsorted(sorted_M, sorted_M)
     return order_M[np.sort(by_label_M[place_M < most])]
+
+
+def draw_examples(label_N: Sequence[int] | Rows, pool_M: Rows, most: int, generator: np.random.Generator) -> Rows:
+    """Rows of the pool: at most `most` of every label, drawn at random."""
+    label = np.asarray(label_N)
+    chosen = [generator.permutation(pool_M[label[pool_M] == leaf])[:most] for leaf in np.unique(label[pool_M])]
+    return np.concatenate(chosen)

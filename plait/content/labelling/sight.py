@@ -120,7 +120,7 @@ class Sight:
         evidence_NC = np.zeros((rows, len(self.taxonomy.leaves)), np.float32)
         pairs = (
             (self.pictures, shown.picture_NP),
-            (self.outlines, shown.outline_NO),
+            (self.outlines, _even(shown.outline_NO)),
             (self.suggested, shown.picture_NP),
         )
         blocks = [_where_there(block, x_ND) for block, x_ND in pairs if block is not None and x_ND is not None]
@@ -203,13 +203,22 @@ def _picture_blocks(shown: Shown, texts: Mapping[str, Any]) -> dict[str, Any]:
     there, picture_MP = shown.rows(rows_M), shown.picture_NP[rows_M]
     pictures = Block.fit(picture_MP, _BLOCK, width=_PICTURE_WIDTH, whitening=0.0, standardise=True)
     found = {"pictures": pictures}
-    if there.outline_NO is not None:
-        found["outlines"] = Block.fit(there.outline_NO, _OUTLINE, width=_OUTLINE_WIDTH, whitening=_OUTLINE_WHITENING)
+    if (outline_MO := _even(there.outline_NO)) is not None:
+        found["outlines"] = Block.fit(outline_MO, _OUTLINE, width=_OUTLINE_WIDTH, whitening=_OUTLINE_WHITENING)
     if "terms" in texts and there.texts is not None and there.vector_ND is not None:
         terms_NV = np.float32(TEXT_BESIDE_PICTURES) * texts["terms"](there.texts)
         text_NT = np.concatenate([texts["vectors"](there.vector_ND), terms_NV], axis=1)
         found["suggested"] = suggested_texts(pictures, picture_MP, text_NT, _SUGGESTED)
     return found
+
+
+def _even(outline_NO: Floats | None) -> Floats | None:
+    """Square roots of an outline's counts, so that a few strong edges do not decide who is alike.
+
+    Hellinger's kernel (Arandjelović and Zisserman 2012, "Three things everyone should know to improve object
+    retrieval", section 3).
+    """
+    return None if outline_NO is None else np.sqrt(np.maximum(outline_NO, 0))
 
 
 def _where_there(block: Block, x_ND: Floats) -> Floats:
