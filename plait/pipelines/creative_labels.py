@@ -31,6 +31,7 @@ from plait.pipelines.check import checked_tables
 from plait.pipelines.content_models import ContentModels
 from plait.pipelines.project import Project
 from plait.schema import Columns as C
+from plait.seeding import generator
 
 STAGE = "label_model"
 IAB = "iab-ad-product-2.0"
@@ -131,11 +132,16 @@ class CreativeLabels:
         return self.queue.refill(row.model_copy(update={"turn": turns.get(row.creative_id)}) for row in unsure)
 
     def _turns(self, unsure: Sequence[Reviewed], look: Look) -> dict[str, int]:
+        """Places in the order of asking: of coverage where there are pictures, else a random one, as good there."""
+        sight = self._opened[0].sight
+        if sight.pictures is None:
+            names = [row.creative_id for row in unsure]
+            return dict(zip(names, generator(0, "asked").permutation(len(names)).tolist(), strict=True))
         every = -(-len(unsure) // ORDERED)
         confidence = {row.creative_id: row.confidence[-1] for row in unsure[::every]}
         named = pl.col(C.CREATIVE_ID).cast(pl.String).is_in([*confidence, *list(self.said)[:ORDERED]])
         ids, shown = self._looked(look, self._creatives.filter(named))
-        feature_ND = self._opened[0].sight(shown).feature_ND
+        feature_ND = sight(shown).feature_ND
         asked = np.array([name in confidence for name in ids], np.bool_)
         names = [name for name in ids if name in confidence]
         sure_N = np.array([confidence[name] for name in names], np.float32)

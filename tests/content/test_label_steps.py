@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from creative_market import SUBJECTS, LetterEncoder, market, subject_texts
+from PIL import Image
 from typer.testing import CliRunner
 
 from plait.cli.app import register_commands
@@ -16,6 +17,7 @@ from plait.content.taxonomy import load_taxonomy
 from plait.content.workflow.vectors import decoded, encoded
 from plait.pipelines import creative_labels
 from plait.pipelines.creative_labels import review_queue, workspace_taxonomy
+from plait.pipelines.project import Project
 from plait.pipelines.understand import read_profiles, understand_creatives
 
 pytest.importorskip("jieba")
@@ -69,6 +71,7 @@ def test_a_label_model_answers_as_before_once_it_is_loaded(tmp_path: Path):
     model.save(tmp_path)
     answers = model.answers(shown, 0.5)
     assert LabelModel.load(tmp_path, taxonomy).answers(shown, 0.5) == answers
+    assert len(model.answers(Shown(texts, encoder.encode(texts)), 0.5)) == 60, "none of a batch may have a picture"
     right = [said.best == (list(SUBJECTS)[row % 3],) for row, said in enumerate(answers)]
     assert np.mean(right) > 0.9
 
@@ -101,9 +104,18 @@ def test_review_decides_and_the_next_run_learns(tmp_path: Path):
     assert found[25][1] == "理财" or after["25"].proposed[-1] == "理财" != before.proposed[-1]
 
 
+def pictured_market(folder: Path, content: str) -> Project:
+    """All creatives show one picture: their texts tell them apart."""
+    texts = subject_texts(EACH)
+    project = market(folder, texts, ["noise.png"] * len(texts), LIGHT + content)
+    noise = np.random.default_rng(0).integers(0, 255, (80, 60, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "noise.png")
+    return project
+
+
 def test_one_of_every_subject_is_asked_about_first(tmp_path: Path):
     """Nothing is sure here: who decides the first three has labelled each of the three subjects."""
-    project = market(tmp_path / "m", subject_texts(EACH), content=LIGHT + "threshold = 1.0\n")
+    project = pictured_market(tmp_path / "m", "threshold = 1.0\n")
     assert understand_creatives(project).summary.review == 3 * EACH
     waiting = review_queue(project).waiting()
     assert [row.turn for row in waiting] == list(range(3 * EACH))
@@ -112,7 +124,7 @@ def test_one_of_every_subject_is_asked_about_first(tmp_path: Path):
 
 def test_turns_are_worked_out_for_so_many_and_know_what_is_decided(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(creative_labels, "ORDERED", 9)
-    project = market(tmp_path / "m", subject_texts(EACH), content=LIGHT + 'threshold = 1.0\nexamples = "mine.csv"\n')
+    project = pictured_market(tmp_path / "m", 'threshold = 1.0\nexamples = "mine.csv"\n')
     (project.root / "mine.csv").write_text("creative_id,l1,l2\n0,应用,音乐\n1,应用,音乐\n", encoding="utf-8")
     understand_creatives(project)
     waiting = review_queue(project).waiting()
@@ -121,6 +133,15 @@ def test_turns_are_worked_out_for_so_many_and_know_what_is_decided(tmp_path: Pat
     assert waiting[: len(ordered)] == ordered
     assert int(ordered[0].creative_id) % 3 == 2, "subjects 0 and 1 are stood for already"
     assert not {"0", "1"} & {row.creative_id for row in waiting}
+
+
+def test_without_pictures_all_are_asked_about_in_a_random_order(tmp_path: Path):
+    project = market(tmp_path / "m", subject_texts(EACH), content=LIGHT + "threshold = 1.0\n")
+    understand_creatives(project)
+    waiting = review_queue(project).waiting()
+    assert [row.turn for row in waiting] == list(range(3 * EACH))
+    sure = [row.confidence[-1] for row in waiting]
+    assert sure not in (sorted(sure), sorted(sure, reverse=True))
 
 
 def test_examples_of_a_table_teach_too(tmp_path: Path):

@@ -123,7 +123,7 @@ class Sight:
             (self.outlines, _even(shown.outline_NO)),
             (self.suggested, shown.picture_NP),
         )
-        blocks = [_where_there(block, x_ND) for block, x_ND in pairs if block is not None and x_ND is not None]
+        blocks = [_where_there(block, x_ND, rows) for block, x_ND in pairs if block is not None]
         if self.tags is not None and shown.tag_ND is not None:
             evidence_NC += _TAGS * self.tags(shown.tag_ND)
         if self.vectors is not None and shown.texts is not None and shown.vector_ND is not None:
@@ -221,8 +221,10 @@ def _even(outline_NO: Floats | None) -> Floats | None:
     return None if outline_NO is None else np.sqrt(np.maximum(outline_NO, 0))
 
 
-def _where_there(block: Block, x_ND: Floats) -> Floats:
-    """The block's features; zeros for rows that are not there."""
+def _where_there(block: Block, x_ND: Floats | None, rows: int) -> Floats:
+    """The block's features; zeros for rows that are not there, and for all where none is."""
+    if x_ND is None:
+        return np.zeros((rows, block.turn_DK.shape[1]), np.float32)
     return np.where(_there(x_ND)[:, None], block(np.nan_to_num(x_ND)), np.float32(0))
 
 
