@@ -1,11 +1,14 @@
 """`plait understand evaluate`: labels against a person's."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from plait.cli.understand import understand
+
+if TYPE_CHECKING:
+    from plait.pipelines.understand_evaluate import EvaluationOptions, LabelEvaluation
 
 
 def register(app: typer.Typer) -> None:
@@ -53,16 +56,11 @@ def evaluate(
     from rich.markup import escape
     from rich.table import Table
 
-    from plait.pipelines.understand_answers import measure_answers
-    from plait.pipelines.understand_evaluate import EvaluationOptions, compare_text_weights, evaluate_labels
+    from plait.pipelines.understand_evaluate import EvaluationOptions
 
-    options = EvaluationOptions(data, data_folder, cache, examples, draws, seed, write)
     if weigh and answers:
         raise typer.BadParameter("found --weigh and --answers, expected one of them: they are two measurements")
-    if weigh:
-        found = compare_text_weights(options, weigh)
-    else:
-        found = measure_answers(options, answers) if answers else evaluate_labels(options)
+    found = _measured(EvaluationOptions(data, data_folder, cache, examples, draws, seed, write), weigh, answers)
     out = Console(highlight=False)
     table = Table("measure", box=None)
     for heading in ("value", "low", "high"):
@@ -77,3 +75,12 @@ def evaluate(
             out.print(f"  {escape(true)} | {escape(said)} | {count}")
     if found.path is not None:
         out.print(f"[green]Result:[/] {escape(str(found.path))}", soft_wrap=True)
+
+
+def _measured(options: "EvaluationOptions", weigh: list[float] | None, answers: list[int] | None) -> "LabelEvaluation":
+    from plait.pipelines.understand_answers import measure_answers
+    from plait.pipelines.understand_evaluate import compare_text_weights, evaluate_labels
+
+    if weigh:
+        return compare_text_weights(options, weigh)
+    return measure_answers(options, answers) if answers else evaluate_labels(options)
