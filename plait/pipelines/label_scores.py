@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from plait.content.labelling.classifier import TEXT_ONLY, ClassifierSettings, LightClassifier, Seen
+from plait.content.labelling.classifier import LightClassifier, Seen
 from plait.content.labelling.hierarchy import decide
 from plait.content.labelling.measures import LevelScores, confusions, score_level
 from plait.pipelines.labelled_creatives import LabelledCreatives
@@ -29,11 +29,6 @@ class Setting:
     answered: int = 0
     confusions: list[tuple[str, str, int]] = field(default_factory=list)
     """(true label, answered label, rows) of the last draw."""
-
-
-def settings_for(data: LabelledCreatives) -> ClassifierSettings:
-    """The classifier's settings for creatives with pictures or without."""
-    return TEXT_ONLY if data.picture_ND is None else ClassifierSettings()
 
 
 def score(data: LabelledCreatives, classifier: LightClassifier, test: Seen, setting: Setting) -> float:

@@ -47,6 +47,11 @@ class LabelledCreatives:
     """Outlines of the photographs."""
 
     @property
+    def pictured(self) -> bool:
+        """Whether there are photographs."""
+        return self.picture_ND is not None
+
+    @property
     def words(self) -> str:
         """What it was measured on."""
         return f"{self.name}: {len(self.texts):,} creatives, {len(self.taxonomy.leaves)} leaves"

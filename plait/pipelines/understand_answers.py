@@ -7,12 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from plait.content.labelling.classifier import LightClassifier, Seen, teach
+from plait.content.labelling.classifier import LightClassifier, Seen, settings_for, teach
 from plait.content.labelling.coverage import asking_order
 from plait.content.labelling.linear import Rows
 from plait.data.artifacts import ArtifactStore
 from plait.pipelines.creative_labels import ORDERED
-from plait.pipelines.label_scores import Setting, level_key, mean_and_range, score, score_metrics, settings_for
+from plait.pipelines.label_scores import Setting, level_key, mean_and_range, score, score_metrics
 from plait.pipelines.labelled_creatives import LabelledCreatives, read_labelled
 from plait.pipelines.results import Metric, write_result
 from plait.pipelines.understand_evaluate import EvaluationOptions, LabelEvaluation, View, sight_of
@@ -38,7 +38,7 @@ def measure_answers(options: EvaluationOptions, answers: Sequence[int]) -> Label
         ConfigError: an encoder is not installed.
     """
     data = read_labelled(options.data, options.data_folder, ArtifactStore(options.cache))
-    views: list[View] = ["both"] if data.picture_ND is None else ["both", "no_label_words"]
+    views: list[View] = ["both", "no_label_words"] if data.pictured else ["both"]
     settings: list[Setting] = []
     metrics: dict[str, Metric] = {}
     for view in views:
@@ -68,7 +68,7 @@ def _taught(
     data: LabelledCreatives, seen: Seen, asking: Asking, answers: Sequence[int]
 ) -> Iterator[tuple[int, LightClassifier]]:
     """The classifier after each number of answers."""
-    known_K, settings = np.zeros(0, np.int64), settings_for(data)
+    known_K, settings = np.zeros(0, np.int64), settings_for(data.pictured)
     rest_M = data.pool_M
     classifier = teach(seen.rows(rest_M), seen.rows(known_K), known_K, data.taxonomy, settings)
     for count in answers:
@@ -116,8 +116,9 @@ def _write(
         metrics=metrics,
         notes=(
             "Light classifier after so many answers, whatever labels they have, by the order of asking: `coverage` as "
-            "the review queue has it (what stands for most of what is unsure first), `least_sure`, `random`. After "
-            "each number the classifier learns anew and the rest is ordered anew. Mean and range over "
+            "the review queue has it where there are pictures (what stands for most of what is unsure first), "
+            "`least_sure`, and `random`, as the queue has texts alone. After each number the classifier learns anew, "
+            "and the rest is ordered anew. Mean and range over "
             f"{options.draws} draws of the half that is asked about; `gain` is coverage less random, draw by draw."
         ),
     )

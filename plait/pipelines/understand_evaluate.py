@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from plait.config.embedding import EncoderSettings
-from plait.content.labelling.classifier import Seen, teach
+from plait.content.labelling.classifier import Seen, settings_for, teach
 from plait.content.labelling.coverage import coverage_order, draw_examples, first_of_each
 from plait.content.labelling.evidence import label_text, mean_tags
 from plait.content.labelling.linear import Rows
@@ -21,7 +21,7 @@ from plait.errors import ConfigError
 from plait.llm.encode import TextEncoder, encode_texts
 from plait.llm.encoders import open_encoder
 from plait.llm.vector_cache import VectorCache
-from plait.pipelines.label_scores import Order, Setting, score, score_metrics, settings_for, timed
+from plait.pipelines.label_scores import Order, Setting, score, score_metrics, timed
 from plait.pipelines.labelled_creatives import DataName, LabelledCreatives, read_labelled
 from plait.pipelines.results import Metric, write_result
 from plait.seeding import generator
@@ -64,8 +64,8 @@ def evaluate_labels(options: EvaluationOptions) -> LabelEvaluation:
     data = read_labelled(options.data, options.data_folder, store)
     encoder = _encoder(data.language)
     cache = VectorCache.of(options.cache / "vectors", encoder.name, encoder.version, encoder.width)
-    views: list[View] = ["both", "no_label_words", "image_only"] if data.picture_ND is not None else ["both"]
-    orders: tuple[Order, Order] = ("coverage", "random") if settings_for(data).covering else ("random", "coverage")
+    views: list[View] = ["both", "no_label_words", "image_only"] if data.pictured else ["both"]
+    orders: tuple[Order, Order] = ("coverage", "random") if data.pictured else ("random", "coverage")
     settings = []
     for view in views:
         seen, seconds = timed(lambda view=view: see(data, view, encoder, cache))  # type: ignore[misc]
@@ -92,7 +92,7 @@ def compare_text_weights(options: EvaluationOptions, weights: Sequence[float]) -
     """
     store = ArtifactStore(options.cache)
     data = read_labelled(options.data, options.data_folder, store)
-    if data.picture_ND is None:
+    if not data.pictured:
         raise ConfigError(f"{options.data} has no pictures, and so no weight of texts beside them; weigh fashion's")
     encoder = _encoder(data.language)
     cache = VectorCache.of(options.cache / "vectors", encoder.name, encoder.version, encoder.width)
@@ -172,7 +172,7 @@ def _measure(
         if most:
             rows = _examples(data, seen, setting.order, most, generator(options.seed, "examples", draw))
         unlabelled = seen.rows(np.setdiff1d(data.pool_M, rows))
-        classifier = teach(unlabelled, seen.rows(rows), data.label_N[rows], data.taxonomy, settings_for(data))
+        classifier = teach(unlabelled, seen.rows(rows), data.label_N[rows], data.taxonomy, settings_for(data.pictured))
         spent = score(data, classifier, test, setting)
         setting.seconds += spent + seconds * len(data.test_M) / len(data.texts)
         setting.answered += len(data.test_M)

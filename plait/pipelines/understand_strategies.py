@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from plait.content.labelling.classifier import teach
+from plait.content.labelling.classifier import settings_for, teach
 from plait.content.labelling.hierarchy import decide
 from plait.content.labelling.strategy import LabelAnswer
 from plait.data.artifacts import ArtifactStore
 from plait.errors import ConfigError
 from plait.llm.answer_cache import AnswerCache
 from plait.llm.generate import ChatModel
-from plait.pipelines.label_scores import settings_for
 from plait.pipelines.labelled_creatives import DataName, LabelledCreatives, read_labelled
 from plait.pipelines.results import Metric, share_metric, write_result
 from plait.pipelines.understand_ask import (
@@ -100,7 +99,7 @@ def _light(options: StrategyOptions, data: LabelledCreatives, rows: Sequence[int
     """The light classifier's answers without any label, as a language model answers too."""
     seen = sight_of(data, options.cache)
     none = np.zeros(0, np.int64)
-    classifier = teach(seen.rows(data.pool_M), seen.rows(none), none, data.taxonomy, settings_for(data))
+    classifier = teach(seen.rows(data.pool_M), seen.rows(none), none, data.taxonomy, settings_for(data.pictured))
     decision = decide(classifier.probabilities(seen.rows(np.array(rows, np.int64))), data.taxonomy)
     nodes = data.taxonomy.nodes(data.taxonomy.depth)
     return [

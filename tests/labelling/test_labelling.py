@@ -7,7 +7,7 @@ import pytest
 
 from plait.content.labelling.calibration import temperature_of
 from plait.content.labelling.classifier import ClassifierSettings, Seen, teach
-from plait.content.labelling.coverage import first_of_each
+from plait.content.labelling.coverage import draw_examples
 from plait.content.labelling.evidence import LabelWords, likeness
 from plait.content.labelling.features import Block, TermWeights, Topics, suggested_texts, terms
 from plait.content.labelling.hierarchy import decide
@@ -138,11 +138,10 @@ def test_cut_keeps_what_stands_above_the_first_doubt() -> None:
 
 def test_examples_are_few_and_from_the_pool() -> None:
     label = np.array([0] * 20 + [1] * 3 + [0] * 5)
-    order = np.random.default_rng(0).permutation(23)
-    rows = first_of_each(label, order, 8)
+    rows = draw_examples(label, np.arange(23), 8, np.random.default_rng(0))
     assert np.bincount(label[rows]).tolist() == [8, 3]
-    assert rows[label[rows] == 0].tolist() == [row for row in order if label[row] == 0][:8]
     assert rows.max() < 23
+    assert rows.tolist() != draw_examples(label, np.arange(23), 8, np.random.default_rng(1)).tolist()
 
 
 def test_a_taught_classifier_beats_the_evidence_that_it_started_from() -> None:
@@ -151,7 +150,7 @@ def test_a_taught_classifier_beats_the_evidence_that_it_started_from() -> None:
     feature = (np.eye(3)[label] * 4 + draw.normal(size=(600, 3))).astype(np.float32)
     evidence = (np.eye(3)[label] + draw.normal(size=(600, 3))).astype(np.float32)
     seen = Seen(feature, evidence)
-    few = first_of_each(label, draw.permutation(300), 6)
+    few = draw_examples(label, np.arange(300), 6, draw)
     taught = teach(seen.rows(np.arange(300)), seen.rows(few), label[few], TREE, ClassifierSettings())
     probability = taught.probabilities(seen.rows(np.arange(300, 600)))
     accuracy = (probability.argmax(axis=1) == label[300:]).mean()

@@ -60,8 +60,6 @@ class ClassifierSettings(BaseModel):
     """Rounds of own answers of the classifiers that the other parts teach."""
     fold_unlabelled: int = 1_500
     """Unlabelled rows that these learn from, at most, evenly spread."""
-    covering: bool = True
-    """Whether people are asked in the order of coverage."""
     least_covered: float = 0.5
     """Share of the labels that must have an example for a regression on examples alone; with fewer, the labels' own
     evidence begins, and examples join what is learnt from it."""
@@ -82,9 +80,13 @@ TEXT_ONLY = ClassifierSettings(
     most_unlabelled=4_000,
     fold_rounds=2,
     fold_unlabelled=4_000,
-    covering=False,
 )
 """For texts without pictures, where answers without examples are too unsure to learn from."""
+
+
+def settings_for(pictured: bool) -> ClassifierSettings:
+    """The settings for creatives of which some have pictures, or none."""
+    return ClassifierSettings() if pictured else TEXT_ONLY
 
 
 @dataclass(frozen=True, slots=True)

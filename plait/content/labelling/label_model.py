@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plait.content.labelling.classifier import TEXT_ONLY, ClassifierSettings, LightClassifier, teach
+from plait.content.labelling.classifier import LightClassifier, settings_for, teach
 from plait.content.labelling.hierarchy import decide
 from plait.content.labelling.linear import SoftmaxModel
 from plait.content.labelling.sight import Shown, Sight
@@ -48,7 +48,7 @@ class LabelModel:
         """
         sight = Sight.fit(shown, taxonomy, label_CD)
         seen = sight(shown)
-        settings = TEXT_ONLY if shown.picture_NP is None else ClassifierSettings()
+        settings = settings_for(shown.picture_NP is not None)
         place_M = np.array([taxonomy.place[path] for path in labels], np.int64)
         others = np.setdiff1d(np.arange(len(seen.feature_ND)), rows_M)
         unlabelled = seen.rows(others if len(others) else rows_M)
