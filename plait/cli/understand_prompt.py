@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 @understand.command("prompt")
 def prompt(
     show: Annotated[str, typer.Option(help="Text of the creative to show it with.")] = "",
-    name: Annotated[str, typer.Option(help="Which prompt.")] = "label",
+    name: Annotated[str, typer.Option(help="Which prompt; `label` is the one for --answer json.")] = "label_option",
     language: Annotated[Literal["zh", "en"], typer.Option(help="Of the prompt and of the labels.")] = "zh",
     taxonomy: Annotated[
         str, typer.Option(help="One that comes with Plait, or a CSV, TSV or TOML file.")
@@ -25,7 +25,7 @@ def prompt(
 
     Example: plait understand prompt --show "5v5 公平竞技" --language zh
 
-    Example: plait understand prompt --taxonomy iab-ad-product-2.0 --language en --answer json
+    Example: plait understand prompt --taxonomy iab-ad-product-2.0 --language en --name label --answer json
     """
     from plait.content.prompts import load_prompt
     from plait.content.taxonomy import load_taxonomy

@@ -10,7 +10,7 @@ from plait.content.labelling.evidence import mean_tags
 from plait.content.labelling.label_model import LabelModel
 from plait.content.labelling.linear import Floats
 from plait.content.labelling.sight import READ, Shown
-from plait.content.labelling.strategy import Described, LabelAnswer, Strategy
+from plait.content.labelling.strategy import Described, LabelAnswer, Likely, Strategy
 from plait.content.vision.layout import FEATURES, OUTLINE
 from plait.content.workflow import Answer, BatchStep, Failed, Outcome
 from plait.content.workflow.vectors import decoded, encoded
@@ -64,18 +64,21 @@ def meaning_step(encoder: TextEncoder, heard: bool) -> BatchStep:
     )
 
 
-def light_step(name: str, threshold: float, opened: Callable[[], tuple[LabelModel, Mapping[str, Floats]]]) -> BatchStep:
+def light_step(
+    name: str, threshold: float, opened: Callable[[], tuple[LabelModel, Mapping[str, Floats]]], likely: int = 0
+) -> BatchStep:
     """The label by the light classifier.
 
     Args:
         name: of the classifier, with its version.
         threshold: less sure levels are unknown.
         opened: gives the classifier, and the vector of every tag of pictures.
+        likely: so many of the likeliest labels go with each answer, for a language model to choose among.
     """
 
     def work(batch: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Outcome]]:
         model, tags = opened()
-        yield from enumerate(map(label_answer, model.answers(shown_of(batch, tags), threshold)))
+        yield from enumerate(map(label_answer, model.answers(shown_of(batch, tags), threshold, likely)))
 
     return BatchStep(
         name="label",
@@ -83,7 +86,7 @@ def light_step(name: str, threshold: float, opened: Callable[[], tuple[LabelMode
         inputs=("meaning", "things?"),
         outputs=("label",),
         model=name,
-        settings={"threshold": threshold},
+        settings={"threshold": threshold} | ({"likely": likely} if likely else {}),
         work=work,
     )
 
@@ -95,14 +98,17 @@ def model_step(strategy: Callable[[], Strategy], model: str, threshold: float, *
         strategy: gives how it is asked, with the model.
         model: the model's name with its version, and the prompt's.
         threshold: less sure levels are unknown.
-        rest: ask only for creatives whose whole path the light classifier is not sure of.
+        rest: ask only for creatives whose whole path the light classifier is not sure of, and only among the labels
+            that it finds likeliest.
     """
 
     def work(batch: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Outcome]]:
         sure = [rest and _is_sure(inputs["label"]) for inputs in batch]
         yield from ((place, {"fields": {}, "confidence": {}}) for place, known in enumerate(sure) if known)
         asked = [
-            Described(str(place), batch[place]["meaning"]["text"]) for place, known in enumerate(sure) if not known
+            Described(str(place), batch[place]["meaning"]["text"], likely_of(batch[place]["label"]) if rest else ())
+            for place, known in enumerate(sure)
+            if not known
         ]
         for creative, found in zip(asked, strategy().label(asked) if asked else (), strict=True):
             answer = Failed(found.failure, passing=True) if found.failure else label_answer(found)
@@ -110,7 +116,7 @@ def model_step(strategy: Callable[[], Strategy], model: str, threshold: float, *
 
     return BatchStep(
         name="label_model",
-        version=1,
+        version=2,
         inputs=("meaning", "label") if rest else ("meaning",),
         outputs=("label",),
         model=model,
@@ -127,12 +133,20 @@ def label_answer(found: LabelAnswer) -> Answer:
     """
     sure = found.confidence[max(len(found.path), 1) - 1]
     fields = {"label": list(found.path)} if found.path else {}
-    return {"fields": fields, "confidence": {"label": sure}, "best": list(found.best), "levels": list(found.confidence)}
+    answer = {"fields": fields, "confidence": {"label": sure}, "best": list(found.best)}
+    answer["levels"] = list(found.confidence)
+    return answer | ({"likely": [[list(path), share] for path, share in found.likely]} if found.likely else {})
 
 
 def answer_of(step: Answer) -> LabelAnswer:
     """The strategy's answer that `label_answer` made a step's of."""
-    return LabelAnswer(tuple(step["fields"].get("label", ())), tuple(step["levels"]), tuple(step["best"]))
+    path, confidence = tuple(step["fields"].get("label", ())), tuple(step["levels"])
+    return LabelAnswer(path, confidence, tuple(step["best"]), likely=likely_of(step))
+
+
+def likely_of(step: Answer) -> Likely:
+    """The likeliest labels that the step's answer has."""
+    return tuple((tuple(path), share) for path, share in step.get("likely", ()))
 
 
 def shown_of(batch: Sequence[Mapping[str, Any]], tags: Mapping[str, Floats]) -> Shown:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from plait.content.media.opened import MediaLimits, OpenedMedia
 from plait.content.media.sound import sound_of
 from plait.content.prompts import Language, load_prompt
+from plait.content.weighing import Weigher
 from plait.content.workflow import Answer, BatchStep, Outcome
 from plait.content.workflow.step import attempt
 from plait.errors import ContentError, PassingError, PlaitError
@@ -36,7 +37,7 @@ def asked_step(
     limits: MediaLimits | None = None,
     concurrency: int = 1,
 ) -> BatchStep:
-    """A field by the likelihood of its values' letters: nothing is decoded, and the prompt's beginning is shared.
+    """A field by the likelihood of its values' letters: nothing is decoded.
 
     The field keeps what the steps before it say where there is nothing to ask about: no text, a plain ground, a face.
 
@@ -51,16 +52,15 @@ def asked_step(
     prompt = load_prompt(field, language)
     values = _OPTIONS[field]
 
-    def ask(inputs: Mapping[str, Any]) -> Answer:
+    def ask(weigher: Weigher, inputs: Mapping[str, Any]) -> Answer:
         about = _about(field, inputs)
         if not about:
             return _NOTHING
-        messages = prompt.messages([getattr(value, language) for value in values], about, "letter")
+        picture = None
         if limits is not None and field == "object_type":
-            part = {"type": "text", "text": messages[-1]["content"]}
-            messages = [*messages[:-1], {"role": "user", "content": [part, _picture(inputs["media"], limits)]}]
+            picture = _picture(inputs["media"], limits)
         try:
-            found = model().choose(messages, len(values))
+            found = weigher.weigh([getattr(value, language) for value in values], about, picture=picture)
         except PlaitError as error:
             raise PassingError(str(error)) from error
         if found.failure:
@@ -69,13 +69,13 @@ def asked_step(
         return {"fields": {field: values[best].value}, "confidence": {field: found.probability_K[best]}}
 
     def work(batch: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Outcome]]:
-        model()  # opened once, before there are threads
+        weigher = Weigher(model(), prompt)  # opened once, before there are threads
         with ThreadPoolExecutor(concurrency) as pool:
-            yield from enumerate(pool.map(lambda inputs: attempt(lambda: ask(inputs)), batch))
+            yield from enumerate(pool.map(lambda inputs: attempt(lambda: ask(weigher, inputs)), batch))
 
     return BatchStep(
         name=f"asked_{field}",
-        version=1,
+        version=2,
         inputs=("text",) if field == "text_type" else ("media", "things", "faces?", "text?"),
         outputs=(field,),
         model=f"{name} {field}.v{prompt.version}",

@@ -16,11 +16,13 @@ LONGEST_TEXT = 1_000
 """Characters of a creative's text that a model reads."""
 EXAMPLE_TEXT = 200
 """The same of a text that is shown as an example."""
+_CREATIVE, _OPTIONS = "{creative}", "{options}"
 _FENCE = re.compile(r"<\s*/?\s*creative\s*>", re.IGNORECASE)
 _ASK = {
     "zh": {"letter": "只回答选项的字母。", "json": "只回答 JSON。"},
     "en": {"letter": "Answer with the option's letter only.", "json": "Answer with JSON only."},
 }
+_EXAMPLES = {"zh": "例如：", "en": "For example:"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Prompt:
     language: Language
     version: int
     template: str
+    """`{options}` stands where the options go. In a file with a line `{creative}`, what is above it comes before the
+    creative's text, and what is below it after the text; in a file without, all of it comes before."""
 
     def messages(
         self,
@@ -39,22 +43,45 @@ class Prompt:
         answer: Literal["letter", "json"],
         shown: Sequence[tuple[str, int]] = (),
     ) -> list[Message]:
-        """The system's part and examples, the same for all creatives so that their state is kept, then the text.
+        """The system's part and examples, then the creative's text and what is asked after it.
+
+        What comes before the text is the same for all creatives, and what comes before the options the same for all
+        options, so that a backend may keep its state.
 
         Args:
             options: what may be answered; each gets a letter where a letter is asked for.
             text: of the creative: cut, and unable to close its fence.
             answer: the form of the answer.
-            shown: examples as earlier turns: a text, cut to `EXAMPLE_TEXT`, and the place of its option.
+            shown: examples: a text, cut to `EXAMPLE_TEXT`, and the place of its option. They are earlier turns where
+                the options come before the text, and part of the system's where they come after it.
         """
         lines = [f"{CODES[place]}. {option}" for place, option in enumerate(options)] if answer == "letter" else options
-        system = self.template.replace("{options}", "\n".join(lines)) + _ASK[self.language][answer]
-        turns: list[Message] = [{"role": "system", "content": system}]
+        listed, ask = "\n".join(lines), _ASK[self.language][answer]
+        system, with_question, question = self.template.partition(_CREATIVE)
+        fenced = _fenced(text, LONGEST_TEXT)
+        if not with_question:
+            said = system.replace(_OPTIONS, listed) + ask
+            return [_turn("system", said), *self._turns(options, answer, shown), _turn("user", fenced)]
+        after = question.replace(_OPTIONS, listed) + ask
+        return [_turn("system", system.strip() + self._listed(options, shown)), _turn("user", fenced + after)]
+
+    def _turns(
+        self, options: Sequence[str], answer: Literal["letter", "json"], shown: Sequence[tuple[str, int]]
+    ) -> list[Message]:
+        turns: list[Message] = []
         for example, place in shown:
             label = json.dumps({"label": options[place]}, ensure_ascii=False)
-            turns.append({"role": "user", "content": _fenced(example, EXAMPLE_TEXT)})
-            turns.append({"role": "assistant", "content": CODES[place] if answer == "letter" else label})
-        return [*turns, {"role": "user", "content": _fenced(text, LONGEST_TEXT)}]
+            turns.append(_turn("user", _fenced(example, EXAMPLE_TEXT)))
+            turns.append(_turn("assistant", CODES[place] if answer == "letter" else label))
+        return turns
+
+    def _listed(self, options: Sequence[str], shown: Sequence[tuple[str, int]]) -> str:
+        lines = [f"{_fenced(example, EXAMPLE_TEXT)} {options[place]}" for example, place in shown]
+        return "\n".join(["", _EXAMPLES[self.language], *lines]) if lines else ""
+
+
+def _turn(role: str, content: str) -> Message:
+    return {"role": role, "content": content}
 
 
 def _fenced(text: str, longest: int) -> str:
@@ -78,7 +105,7 @@ def load_prompt(name: str = "label", language: Language = "zh", folder: Path = P
         )
     newest = max(found)
     template = found[newest].read_text(encoding="utf-8")
-    if "{options}" not in template:
+    if _OPTIONS not in template:
         raise ConfigError(f"{found[newest]}: found no {{options}}, expected where the labels go")
     return Prompt(name, language, newest, template)
 

@@ -118,6 +118,9 @@ class ChatModel:
     def choose(self, messages: Sequence[Message], options: int) -> Chosen:
         """Probabilities of `options` letters as the answer's first token, without decoding anything.
 
+        Backends tell the likeliest tokens only. A letter that is not among these has what they leave over, and no more
+        than the least likely of them.
+
         Raises:
             ValueError: there are more options than letters.
         """
@@ -126,10 +129,13 @@ class ChatModel:
         body = {"messages": list(messages), "temperature": 0, "max_tokens": 1, "logprobs": True, "top_logprobs": 20}
         answer, kept = self._answer(body)
         found = _first_token(answer)
-        weights = [found.get(code, 0.0) for code in CODES[:options]]
-        total = sum(weights)
-        if total <= 0:
+        codes = CODES[:options]
+        untold = [code for code in codes if code not in found]
+        if sum(found.get(code, 0.0) for code in codes) <= 0:
             return Chosen((), _tokens(answer), "no option is among the likely answers", kept)
+        most = min(*found.values(), max(0.0, 1.0 - sum(found.values())) / max(1, len(untold)))
+        weights = [found.get(code, most) for code in codes]
+        total = sum(weights)
         return Chosen(tuple(weight / total for weight in weights), _tokens(answer), kept=kept)
 
     def _answer(self, body: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:

@@ -15,11 +15,19 @@ from plait.content.labelling.coverage import asking_order
 from plait.content.labelling.evidence import label_text
 from plait.content.labelling.label_model import LabelModel
 from plait.content.labelling.linear import Floats
-from plait.content.labelling.model_strategies import ByLevel, ByLikelihood, OneShot, Retrieved, spread_examples
+from plait.content.labelling.model_strategies import (
+    NEAREST,
+    ByLevel,
+    ByLikelihood,
+    ModelStrategy,
+    OneShot,
+    Retrieved,
+    spread_examples,
+)
 from plait.content.labelling.review_queue import Reviewed, ReviewQueue
 from plait.content.labelling.sight import Shown
 from plait.content.labelling.strategy import Strategy
-from plait.content.prompts import load_prompt
+from plait.content.prompts import Prompt, load_prompt
 from plait.content.taxonomy import Label, Path3, Taxonomy, load_taxonomy, make_taxonomy
 from plait.content.workflow import BatchStep, Sheet
 from plait.data.artifacts import fingerprint
@@ -44,7 +52,11 @@ _VERSION = 3
 _ITEMS = "items"
 _CATEGORIES = (C.CATEGORY_1, C.CATEGORY_2, C.CATEGORY_3)
 _LIGHT = ("light", "rest")
-_MODEL_STRATEGIES = {"one-shot": OneShot, "by-level": ByLevel, "likelihood": ByLikelihood}
+_MODEL_STRATEGIES: dict[str, type[ModelStrategy]] = {
+    "one-shot": OneShot,
+    "by-level": ByLevel,
+    "likelihood": ByLikelihood,
+}
 
 Look = Callable[[pl.DataFrame], list[Sheet]]
 """Runs the steps that come before the label over creatives."""
@@ -112,10 +124,11 @@ class CreativeLabels:
         steps = [meaning_step(self.encoder, heard)]
         if chosen in _LIGHT:
             name = f"light-classifier {fingerprint(self.inputs)} of {self.taxonomy.name}"
-            steps.append(light_step(name, threshold, lambda: self._opened))
+            likely = NEAREST if chosen == "rest" else 0
+            steps.append(light_step(name, threshold, lambda: self._opened, likely))
         if chosen != "light":
-            prompt = load_prompt("label", self.settings.language)
-            name = f"{self._models.language_model_name} {chosen} label.v{prompt.version} {self.inputs['leaves']}"
+            asked = f"{self._prompt.name}.v{self._prompt.version}"
+            name = f"{self._models.language_model_name} {chosen} {asked} {self.inputs['leaves']}"
             if self._shown:
                 name += f" shown {fingerprint({'shown': self._shown})}"
             steps.append(model_step(lambda: self._strategy, name, threshold, rest=chosen == "rest"))
@@ -187,11 +200,16 @@ class CreativeLabels:
 
     @cached_property
     def _strategy(self) -> Strategy:
-        chosen, model, prompt = self.settings, self._models.language_model, load_prompt("label", self.settings.language)
-        shared = (model, prompt, self.taxonomy, chosen.threshold, self._models.concurrency, self._shown)
-        if chosen.strategy in _MODEL_STRATEGIES:
-            return _MODEL_STRATEGIES[chosen.strategy](*shared)
+        model, threshold = self._models.language_model, self.settings.threshold
+        shared = (model, self._prompt, self.taxonomy, threshold, self._models.concurrency, self._shown)
+        if self.settings.strategy in _MODEL_STRATEGIES:
+            return _MODEL_STRATEGIES[self.settings.strategy](*shared)
         return Retrieved(*shared, encoder=self.encoder)
+
+    @cached_property
+    def _prompt(self) -> Prompt:
+        kind = _MODEL_STRATEGIES.get(self.settings.strategy, Retrieved)
+        return load_prompt(kind.asks, self.settings.language)
 
 
 def review_queue(project: Project) -> ReviewQueue:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plait.config.embedding import EncoderSettings
 from plait.content.labelling.model_strategies import ByLevel, ByLikelihood, ModelStrategy, OneShot, Retrieved
@@ -80,15 +81,19 @@ def drawn(data: LabelledCreatives, count: int, seed: int) -> tuple[list[int], li
 
 def compare(data: LabelledCreatives, rows: Sequence[int], answers: Sequence[LabelAnswer]) -> AskedLabels:
     """Answers against a person's labels."""
-    truth = [data.taxonomy.leaves[data.label_N[row]].path for row in rows]
-    right = [
-        float(np.mean([said.best[:level] == path[:level] for said, path in zip(answers, truth, strict=True)]))
-        for level in range(1, data.taxonomy.depth + 1)
-    ]
+    right = right_of(data, rows, answers).mean(axis=0).tolist()
     tokens = sum(answer.tokens for answer in answers) / len(answers)
     failures = sum(bool(answer.failure) for answer in answers)
     seconds = sum(answer.seconds for answer in answers)
     return AskedLabels(len(rows), tuple(right), failures, tokens, len(rows) / max(seconds, 1e-9))
+
+
+def right_of(data: LabelledCreatives, rows: Sequence[int], answers: Sequence[LabelAnswer]) -> NDArray[np.float64]:
+    """1 where an answer's whole path is right down to a level, else 0 [N, levels]."""
+    truth = [data.taxonomy.leaves[data.label_N[row]].path for row in rows]
+    levels = range(1, data.taxonomy.depth + 1)
+    said = zip(answers, truth, strict=True)
+    return np.array([[answer.best[:level] == path[:level] for level in levels] for answer, path in said], np.float64)
 
 
 def open_asked(model: str, url: str | None, cache: AnswerCache) -> ChatModel:
@@ -100,8 +105,7 @@ def open_asked(model: str, url: str | None, cache: AnswerCache) -> ChatModel:
 
 def asked_strategy(name: StrategyName, data: LabelledCreatives, model: ChatModel) -> ModelStrategy:
     """A strategy that asks the model."""
-    prompt = load_prompt("label", data.language)
     if name == "retrieve":
         encoder = open_encoder(EncoderSettings(kind="minilm" if data.language == "en" else "use"))
-        return Retrieved(model, prompt, data.taxonomy, encoder=encoder)
-    return _PLAIN[name](model, prompt, data.taxonomy)
+        return Retrieved(model, load_prompt(Retrieved.asks, data.language), data.taxonomy, encoder=encoder)
+    return _PLAIN[name](model, load_prompt(_PLAIN[name].asks, data.language), data.taxonomy)

@@ -33,12 +33,27 @@ from plait.pipelines.understand import read_profiles, understand_creatives
 
 
 def letter(body: dict[str, Any], wanted: str, other: str = "Z") -> tuple[int, Any]:
-    """The letter of the option that is called `wanted`, at four times the weight of the letter `other`."""
-    lines = [line for line in body["messages"][0]["content"].splitlines() if line[1:3] == ". "]
+    """The letter of the option that is called `wanted`, at four times the weight of the letter `other`.
+
+    For an empty text both are alike.
+    """
+    content = body["messages"][-1]["content"]
+    text = content if isinstance(content, str) else content[0]["text"]
+    lines = [line for line in text.splitlines() if line[1:3] == ". "]
     found = next(line[0] for line in lines if line.endswith(wanted))
-    top = [{"token": found, "logprob": math.log(0.8)}, {"token": other, "logprob": math.log(0.2)}]
+    sure = 0.5 if "<creative></creative>" in text else 0.8
+    top = [{"token": found, "logprob": math.log(sure)}, {"token": other, "logprob": math.log(1 - sure)}]
     choice = {"message": {"content": found}, "logprobs": {"content": [{"top_logprobs": top}]}}
     return 200, {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 1}}
+
+
+def said(body: dict[str, Any]) -> list[str]:
+    return [message["content"] for message in body["messages"]]
+
+
+def text_of(body: dict[str, Any]) -> str:
+    """The creative's text of a question."""
+    return said(body)[1].removeprefix("<creative>").partition("</creative>")[0]
 
 
 @pytest.fixture
@@ -66,7 +81,7 @@ def test_the_type_of_the_copy_is_chosen_by_likelihood(desks):
     found = dict(step.work(texts))
     assert found[0] == {"fields": {"text_type": "discount"}, "confidence": {"text_type": 1.0}}
     assert found[2] == {"fields": {}, "confidence": {}}, "no text, nothing to ask"
-    assert len(desk.asked) == 2
+    assert len(desk.asked) == 3, "two texts, and once what it says of none"
     assert all(body["messages"][1]["content"].count("</creative>") == 1 for body in desk.asked)
 
 
@@ -101,7 +116,7 @@ def test_a_server_that_is_down_may_come_back(desks):
 def test_the_rest_goes_to_the_language_model_and_nothing_is_paid_twice(desks, tmp_path: Path, monkeypatch):
     """Texts of letters that no subject has are unsure to the light classifier; only these are asked about."""
     monkeypatch.setattr(creative_labels, "open_encoder", lambda *_: LetterEncoder())
-    desk = desks(lambda body: letter(body, "理财" if "理财" in body["messages"][0]["content"] else "应用"))
+    desk = desks(lambda body: letter(body, "理财" if "理财" in body["messages"][1]["content"] else "应用"))
     content = (
         '[content]\nasked_fields = ["text_type"]\n[content.label]\ntaxonomy = "labels.csv"\nstrategy = "rest"\n'
         f'threshold = 0.6\n[content.llm]\nurl = "{desk.url}"\nmodel = "m"\n'
@@ -134,35 +149,29 @@ def test_decisions_of_a_review_stand_before_every_creative_of_the_next_run(desks
     )
     project = market(tmp_path / "m", ["甲乙", "丙丁", "戊己"], content=content)
     understand_creatives(project)
-    assert [len(body["messages"]) for body in desk.asked] == [2, 2, 2], "nobody has decided anything"
+    assert not any("例如" in said(body)[0] for body in desk.asked), "nobody has decided anything"
+    assert sorted(text_of(body) for body in desk.asked) == ["", "丙丁 x", "戊己 x", "甲乙 x"]
     desk.asked.clear()
 
     waiting = [row.creative_id for row in creative_labels.review_queue(project).waiting()]
-    said = "".join({"0": "理财\n", "1": "理财\n"}.get(name, "-\n") for name in waiting)
-    done = CliRunner().invoke(register_commands(), ["understand", "review", "-w", str(project.root)], input=said)
+    typed = "".join({"0": "理财\n", "1": "理财\n"}.get(name, "-\n") for name in waiting)
+    done = CliRunner().invoke(register_commands(), ["understand", "review", "-w", str(project.root)], input=typed)
     assert done.exit_code == 0, done.output
 
     profiles = read_profiles(understand_creatives(open_project(project.root)).folder)
     assert profiles["label_2"].to_list()[:2] == ["理财", "理财"], "what a person said stands"
-    assert len(desk.asked) == 3, "another example, and so every creative anew"
-    for body in desk.asked:
-        system, example, answer, asked = body["messages"]
-        lines = system["content"].splitlines()
-        assert "甲乙" in example["content"]
-        assert f"{answer['content']}. 应用 > 理财" in lines
-        assert asked["role"] == "user"
-    assert {body["messages"][3]["content"] for body in desk.asked} == {
-        f"<creative>{text} x</creative>" for text in ("甲乙", "丙丁", "戊己")
-    }
+    assert all(said(body)[0].endswith("\n例如：\n<creative>甲乙 x</creative> 应用 > 理财") for body in desk.asked)
+    anew = ["", "丙丁 x", "戊己 x", "甲乙 x"]
+    assert sorted(map(text_of, desk.asked)) == anew, "another example, and so every creative anew"
     understand_creatives(open_project(project.root))
-    assert len(desk.asked) == 3, "nothing new was decided"
+    assert len(desk.asked) == len(anew), "nothing new was decided"
 
 
 def _plain_prompt(name: str, language: str):
     """A prompt whose options include what the desk answers."""
     from plait.content.prompts import Prompt
 
-    return Prompt(name, language, 1, "应用\nZ. 应用\n{options}\n")
+    return Prompt(name, language, 1, "Choose.\n{creative}\nZ. 应用\n{options}\n")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from plait.content.labelling.classifier import LightClassifier, settings_for, teach
 from plait.content.labelling.hierarchy import decide
-from plait.content.labelling.linear import SoftmaxModel
+from plait.content.labelling.linear import Floats, SoftmaxModel
 from plait.content.labelling.sight import Shown, Sight
 from plait.content.labelling.strategy import LabelAnswer, cut
 from plait.content.taxonomy import Path3, Taxonomy
@@ -18,6 +18,27 @@ from plait.data.artifacts import write_atomically
 from plait.errors import ArtifactError
 
 _ARRAYS, _TERMS = "label_model.safetensors", "terms.json"
+
+
+def answers_of(probability_NC: Floats, taxonomy: Taxonomy, threshold: float, likely: int = 0) -> list[LabelAnswer]:
+    """Probabilities of leaves as answers, each cut where it is less sure than `threshold`.
+
+    Args:
+        probability_NC: of each leaf.
+        taxonomy: the labels.
+        threshold: less sure levels are unknown.
+        likely: so many of the likeliest leaves go with each answer.
+    """
+    decision = decide(probability_NC, taxonomy)
+    nodes = taxonomy.nodes(taxonomy.depth)
+    few_NK = np.sort(np.argsort(-probability_NC, axis=1)[:, :likely], axis=1)
+    found = []
+    for row, (leaf, sure_L) in enumerate(zip(decision.leaf_N, decision.confidence_NL, strict=True)):
+        best = nodes[leaf]
+        sure = tuple(round(float(one), 4) for one in sure_L[: len(best)])
+        few = tuple((taxonomy.leaves[place].path, round(float(probability_NC[row, place]), 6)) for place in few_NK[row])
+        found.append(LabelAnswer(cut(best, sure, threshold), sure, best, likely=few))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +75,9 @@ class LabelModel:
         unlabelled = seen.rows(others if len(others) else rows_M)
         return cls(taxonomy, sight, teach(unlabelled, seen.rows(rows_M), place_M, taxonomy, settings))
 
-    def answers(self, shown: Shown, threshold: float) -> list[LabelAnswer]:
-        """Labels of creatives, each cut where it is less sure than `threshold`."""
-        decision = decide(self.classifier.probabilities(self.sight(shown)), self.taxonomy)
-        nodes = [self.taxonomy.nodes(level) for level in range(1, self.taxonomy.depth + 1)]
-        found = []
-        for node_L, sure_L in zip(decision.node_NL, decision.confidence_NL, strict=True):
-            best = nodes[-1][node_L[-1]]
-            sure = tuple(round(float(one), 4) for one in sure_L[: len(best)])
-            found.append(LabelAnswer(cut(best, sure, threshold), sure, best))
-        return found
+    def answers(self, shown: Shown, threshold: float, likely: int = 0) -> list[LabelAnswer]:
+        """See `answers_of`."""
+        return answers_of(self.classifier.probabilities(self.sight(shown)), self.taxonomy, threshold, likely)
 
     def save(self, folder: Path) -> None:
         """Into two files of a folder."""

@@ -1,26 +1,29 @@
 """Strategies that ask a language model: the whole path at once, level by level, among the nearest, by likelihood."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, ClassVar, TypeVar
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, create_model
 
 from plait.content.labelling.evidence import label_text, likeness
-from plait.content.labelling.linear import Floats
-from plait.content.labelling.strategy import Described, LabelAnswer, cut
+from plait.content.labelling.linear import Floats, softmax
+from plait.content.labelling.strategy import Described, LabelAnswer, Likely, cut
 from plait.content.prompts import Prompt
 from plait.content.taxonomy import Path3, Taxonomy
+from plait.content.weighing import Weigher
 from plait.errors import PlaitError
 from plait.llm.encode import TextEncoder
 from plait.llm.generate import CODES, ChatModel, Tokens
 
-_NEAREST = 12
-_Input = TypeVar("_Input")
-_Output = TypeVar("_Output")
+NEAREST = 12
+"""Labels that a model chooses among."""
+_SHARPNESS = 10.0
+"""Of the softmax of likenesses (cosines)."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class ModelStrategy:
     """What all of them share: one answer per creative, a backend's failure is that creative's alone."""
 
     name: ClassVar[str]
+    asks: ClassVar[str] = "label"
+    """Name of its prompt."""
     model: ChatModel
     prompt: Prompt
     taxonomy: Taxonomy
@@ -40,11 +45,14 @@ class ModelStrategy:
 
     def label(self, creatives: Sequence[Described]) -> list[LabelAnswer]:
         """See `Strategy`."""
-        return self._each(lambda creative: _guarded(lambda: self.answer(creative)), creatives)
-
-    def _each(self, answer: Callable[[_Input], _Output], inputs: Sequence[_Input]) -> list[_Output]:
         with ThreadPoolExecutor(self.concurrency) as pool:
-            return list(pool.map(answer, inputs))
+            return list(pool.map(self._guarded, creatives))
+
+    def _guarded(self, creative: Described) -> LabelAnswer:
+        try:
+            return self.answer(creative)
+        except PlaitError as error:
+            return LabelAnswer((), (), (), failure=str(error))
 
     def answer(self, creative: Described) -> LabelAnswer:
         """The answer for one creative."""
@@ -89,7 +97,16 @@ class OneShot(ModelStrategy):
 
 
 class _Weighing(ModelStrategy):
-    """Weighs options by the likelihood of their letters."""
+    """Weighs options by the likelihood of their letters.
+
+    The options follow the creative's text: among options that they read before it, small models choose by chance.
+    """
+
+    asks = "label_option"
+
+    @cached_property
+    def _weigher(self) -> Weigher:
+        return Weigher(self.model, self.prompt)
 
     def _shares(self, options: Sequence[Path3], names: Sequence[str], text: str) -> tuple[Floats, Tokens]:
         """Probabilities of any number of options: by heats of at most 26, whose winners meet."""
@@ -99,9 +116,7 @@ class _Weighing(ModelStrategy):
         total, tokens, shares = np.zeros(len(options), np.float32), Tokens(), []
         for heat in heats:
             shown = self._shown(options[heat.start : heat.stop])
-            found = self.model.choose(
-                self.prompt.messages(names[heat.start : heat.stop], text, "letter", shown), len(heat)
-            )
+            found = self._weigher.weigh(names[heat.start : heat.stop], text, shown)
             if found.failure:
                 raise PlaitError(found.failure)
             tokens += found.tokens
@@ -115,50 +130,23 @@ class _Weighing(ModelStrategy):
         return total, tokens + took
 
 
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    """How far down the tree a creative is."""
-
-    creative: Described
-    path: Path3 = ()
-    confidence: tuple[float, ...] = ()
-    tokens: Tokens = field(default_factory=Tokens)
-    failure: str = ""
-
-
 class ByLevel(_Weighing):
     """(b) One level after the other, the options limited to the children of the level above, each by likelihood."""
 
     name = "by-level"
 
-    def label(self, creatives: Sequence[Described]) -> list[LabelAnswer]:
-        """See `Strategy`. All go down together, those at one node after another: they share its prompt's beginning."""
-        walks = [_Walk(creative) for creative in creatives]
-        while on := [place for place, walk in enumerate(walks) if self._goes_on(walk)]:
-            on.sort(key=lambda place: walks[place].path)
-            for place, walk in zip(on, self._each(self._down, [walks[place] for place in on]), strict=True):
-                walks[place] = walk
-        return [
-            LabelAnswer((), (), (), walk.tokens.total, walk.failure, walk.tokens.seconds)
-            if walk.failure
-            else self._said(walk.path, walk.confidence, walk.tokens)
-            for walk in walks
-        ]
-
-    def _goes_on(self, walk: _Walk) -> bool:
-        return not walk.failure and bool(self.taxonomy.children(walk.path))
-
-    def _down(self, walk: _Walk) -> _Walk:
-        """One level further."""
-        names = self.taxonomy.names_below(walk.path, self.prompt.language)
-        options = [(*walk.path, child) for child in self.taxonomy.children(walk.path)]
-        try:
-            shares, took = self._shares(options, names, walk.creative.text)
-        except PlaitError as error:
-            return replace(walk, failure=str(error))
-        chosen = int(np.argmax(shares))
-        sure = (walk.confidence[-1] if walk.confidence else 1.0) * float(shares[chosen])
-        return replace(walk, path=options[chosen], confidence=(*walk.confidence, sure), tokens=walk.tokens + took)
+    def answer(self, creative: Described) -> LabelAnswer:
+        """See `ModelStrategy.answer`."""
+        path: Path3 = ()
+        confidence: list[float] = []
+        tokens = Tokens()
+        while children := self.taxonomy.children(path):
+            names = self.taxonomy.names_below(path, self.prompt.language)
+            shares, took = self._shares([(*path, child) for child in children], names, creative.text)
+            chosen = int(np.argmax(shares))
+            confidence.append((confidence[-1] if confidence else 1.0) * float(shares[chosen]))
+            path, tokens = (*path, children[chosen]), tokens + took
+        return self._said(path, confidence, tokens)
 
 
 class ByLikelihood(_Weighing):
@@ -168,10 +156,12 @@ class ByLikelihood(_Weighing):
 
     def answer(self, creative: Described) -> LabelAnswer:
         """See `ModelStrategy.answer`."""
-        return self._among(creative, [leaf.path for leaf in self.taxonomy.leaves])
-
-    def _among(self, creative: Described, paths: Sequence[Path3]) -> LabelAnswer:
+        paths = [leaf.path for leaf in self.taxonomy.leaves]
         shares, tokens = self._shares(paths, self._names(paths), creative.text)
+        return self._of_leaves(paths, shares, tokens)
+
+    def _of_leaves(self, paths: Sequence[Path3], shares: Floats, tokens: Tokens) -> LabelAnswer:
+        """The likeliest leaf; a level is as sure as its leaves together."""
         best = paths[int(np.argmax(shares))]
         confidence = [
             float(sum(share for path, share in zip(paths, shares, strict=True) if path[:level] == best[:level]))
@@ -182,23 +172,49 @@ class ByLikelihood(_Weighing):
 
 @dataclass(frozen=True)
 class Retrieved(ByLikelihood):
-    """(c) The nearest labels by an encoder, then the likelihood of each of these few."""
+    """(c) The nearest labels by an encoder, or those that the light classifier finds likeliest, then these few weighed.
+
+    What found the few has a say in the choice too: a small model that chooses alone is worse than its encoder. The
+    share of a label is proportional to (what found it says) x (the model's likelihood) ^ `power`.
+    """
 
     encoder: TextEncoder | None = None
-    nearest: int = _NEAREST
+    nearest: int = NEAREST
     name = "retrieve"
+    power: float = 0.75
+    """Of the model's likelihoods: less than 1 gives more to what found the few."""
 
     def label(self, creatives: Sequence[Described]) -> list[LabelAnswer]:
-        """See `Strategy`."""
+        """See `Strategy`. A creative that has `likely` labels is asked about these."""
+        far = [place for place, creative in enumerate(creatives) if not creative.likely]
+        found = list(creatives)
+        for place, likely in zip(far, self._near([creatives[place].text for place in far]), strict=True):
+            found[place] = replace(creatives[place], likely=likely)
+        return super().label(found)
+
+    def answer(self, creative: Described) -> LabelAnswer:
+        """See `ModelStrategy.answer`."""
+        paths = [path for path, _ in creative.likely]
+        prior_K = np.array([probability for _, probability in creative.likely], np.float32)
+        shares_K, tokens = self._shares(paths, self._names(paths), creative.text)
+        shares_K = prior_K * shares_K**self.power
+        return self._of_leaves(paths, shares_K / max(float(shares_K.sum()), 1e-9), tokens)
+
+    def _near(self, texts: Sequence[str]) -> list[Likely]:
+        """The nearest labels of each text, in the taxonomy's order, with a softmax of their likeness."""
+        if not texts:
+            return []
         if self.encoder is None:
             raise PlaitError("strategy retrieve: found no encoder; give one")
         leaves = self.taxonomy.leaves
         label_CD = self.encoder.encode([label_text(leaf, self.prompt.language) for leaf in leaves])
-        like_NC = likeness(self.encoder.encode([creative.text for creative in creatives]), label_CD)
+        like_NC = likeness(self.encoder.encode(texts), label_CD)
         near_NK = np.sort(np.argsort(-like_NC, axis=1)[:, : self.nearest], axis=1)
-        options = [[leaves[place].path for place in near] for near in near_NK]
-        asked = list(zip(creatives, options, strict=True))
-        return self._each(lambda one: _guarded(lambda: self._among(*one)), asked)
+        share_NK = softmax(_SHARPNESS * np.take_along_axis(like_NC, near_NK, axis=1))
+        return [
+            tuple((leaves[place].path, float(share)) for place, share in zip(near, shares, strict=True))
+            for near, shares in zip(near_NK, share_NK, strict=True)
+        ]
 
 
 def spread_examples(said: Sequence[tuple[str, Path3]], most: int) -> tuple[tuple[str, Path3], ...]:
@@ -209,13 +225,6 @@ def spread_examples(said: Sequence[tuple[str, Path3]], most: int) -> tuple[tuple
         ranked.append((counts.setdefault(path, 0), place))
         counts[path] += 1
     return tuple(said[place] for _, place in sorted(ranked)[:most])
-
-
-def _guarded(answer: Callable[[], LabelAnswer]) -> LabelAnswer:
-    try:
-        return answer()
-    except PlaitError as error:
-        return LabelAnswer((), (), (), failure=str(error))
 
 
 def answer_kind(names: tuple[str, ...]) -> type[BaseModel]:

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from plait.content.taxonomy import Path3
 
+Likely = tuple[tuple[Path3, float], ...]
+"""Leaves with their probability."""
 UNKNOWN: Path3 = ()
 """The answer where nothing is sure enough."""
 
@@ -26,6 +28,8 @@ class LabelAnswer:
     """Why there is no answer."""
     seconds: float = 0.0
     """That language models took."""
+    likely: Likely = ()
+    """The likeliest leaves, where they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Described:
 
     creative_id: str
     text: str
+    likely: Likely = ()
+    """What was found of it before, for strategies that choose among it."""
 
 
 class Strategy(Protocol):
