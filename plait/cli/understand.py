@@ -33,6 +33,8 @@ def understand_all(
     Example: plait understand -w market
 
     Example: plait understand -w market --limit 100
+
+    Before a large run with a language model: plait understand estimate -w market
     """
     if context.invoked_subcommand is not None:
         return
@@ -72,6 +74,12 @@ def _print(understood: "Understood") -> None:
             out.print(f"  {count:,} x {escape(reason)} [dim](first: creative {escape(str(first))})[/]")
         if summary.passing:
             out.print(f"  {summary.passing:,} of these may pass: run it again.")
+    if understood.paid.calls:
+        paid = understood.paid
+        out.print(
+            f"Language model: {paid.calls:,} calls, {paid.prompt:,} prompt and {paid.answer:,} answer tokens, "
+            f"price {understood.price:,.2f}"
+        )
     if summary.review:
         out.print(f"{summary.review:,} labels wait for a person: plait understand review")
     out.print(f"[green]Profiles:[/] {escape(str(understood.folder))}", soft_wrap=True)

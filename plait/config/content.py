@@ -25,6 +25,10 @@ class LanguageModelSettings(Settings):
     """`gguf`: tokens of prompt and answer together."""
     concurrency: int = Field(4, ge=1)
     """`url`: calls under way at once."""
+    price_prompt: float = Field(0.0, ge=0)
+    """Of a million prompt tokens, in the currency of your bill; what a run costs is told in it."""
+    price_answer: float = Field(0.0, ge=0)
+    """The same of a million answer tokens."""
     sees: bool = False
     """It reads pictures: the question for `object_type` carries one."""
 

@@ -6,6 +6,7 @@ schema, one repair, the cache, the account of tokens.
 
 import math
 import string
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,27 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What some calls took, together."""
+
+    calls: int = 0
+    prompt: int = 0
+    answer: int = 0
+
+    def plus(self, tokens: Tokens) -> "Usage":
+        """With one more call."""
+        return Usage(self.calls + 1, self.prompt + tokens.prompt, self.answer + tokens.answer)
+
+    def times(self, scale: float) -> "Usage":
+        """What so many times as many calls take."""
+        return Usage(round(scale * self.calls), round(scale * self.prompt), round(scale * self.answer))
+
+    def price(self, prompt: float, answer: float) -> float:
+        """In the currency of the prices, which are those of a million tokens."""
+        return (self.prompt * prompt + self.answer * answer) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
 class Generated(Generic[_Object]):
     """An object, or why there is none."""
 
@@ -85,6 +107,11 @@ class ChatModel:
     def __init__(self, name: str, ask: Ask, cache: AnswerCache | None = None) -> None:
         self.name = name
         self._ask, self._cache = ask, cache
+        self._counting = threading.Lock()
+        self.asked = Usage()
+        """All questions, those whose answer was kept included."""
+        self.paid = Usage()
+        """The questions that went to the backend."""
 
     def generate(
         self, messages: Sequence[Message], kind: type[_Object], *, max_tokens: int = 128
@@ -141,13 +168,20 @@ class ChatModel:
     def _answer(self, body: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
         key = question_key(self.name, body)
         if self._cache is not None and (known := self._cache.get(key)) is not None:
+            self._count(known, kept=True)
             return known, True
         started = time.perf_counter()
         answer = self._ask(body)
         answer = {**answer, _SECONDS: round(time.perf_counter() - started, 4)}
         if self._cache is not None:
             self._cache.put(key, answer)
+        self._count(answer, kept=False)
         return answer, False
+
+    def _count(self, answer: Mapping[str, Any], *, kept: bool) -> None:
+        with self._counting:
+            self.asked = self.asked.plus(_tokens(answer))
+            self.paid = self.paid if kept else self.paid.plus(_tokens(answer))
 
 
 def _text(answer: Mapping[str, Any]) -> str:
@@ -174,28 +208,3 @@ def _first_token(answer: Mapping[str, Any]) -> dict[str, float]:
         token = str(one["token"]).strip()
         found[token] = found.get(token, 0.0) + math.exp(one["logprob"])
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class CostEstimate:
-    """What a run will take, told before it starts."""
-
-    calls: int
-    prompt_tokens: int
-    answer_tokens: int
-    price: float
-    """In the currency of the prices."""
-
-
-def estimate_cost(sample: Sequence[Tokens], calls: int, price_prompt: float, price_answer: float) -> CostEstimate:
-    """Extrapolate from calls that were made.
-
-    Args:
-        sample: tokens of some calls.
-        calls: how many the run makes.
-        price_prompt: of a million prompt tokens.
-        price_answer: of a million answer tokens.
-    """
-    scale = calls / max(1, len(sample))
-    prompt, answer = (round(scale * sum(getattr(one, kind) for one in sample)) for kind in ("prompt", "answer"))
-    return CostEstimate(calls, prompt, answer, (prompt * price_prompt + answer * price_answer) / 1e6)

@@ -9,7 +9,7 @@ from plait.content.model_steps import asked_step, transcript_step
 from plait.content.workflow import BatchStep
 from plait.data.artifacts import fingerprint_files
 from plait.llm.answer_cache import AnswerCache
-from plait.llm.generate import ChatModel
+from plait.llm.generate import ChatModel, Usage
 from plait.llm.llama_cpp import open_gguf
 from plait.llm.openai_endpoint import EndpointSettings, open_endpoint
 from plait.llm.speech import HuggingFaceSpeech, Transcriber
@@ -51,6 +51,16 @@ class ContentModels:
             return open_gguf(self._gguf, cache, context=settings.context)
         chosen = settings.model_dump(include={"url", "model", "token_env", "concurrency"})
         return open_endpoint(EndpointSettings(**chosen), cache)
+
+    @property
+    def paid(self) -> Usage:
+        """What the language model's backend was asked since this was made."""
+        return self.language_model.paid if "language_model" in vars(self) else Usage()
+
+    @property
+    def asked(self) -> Usage:
+        """The same, with questions whose answer was kept."""
+        return self.language_model.asked if "language_model" in vars(self) else Usage()
 
     def asked_steps(self, limits: MediaLimits) -> tuple[BatchStep, ...]:
         """The steps of the fields that the language model answers."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from plait.content.workflow import BatchStep, Run, Sheet, Source, StepCache, Ste
 from plait.content.workflow.workers import FileWorkers
 from plait.data.artifacts import file_digests, fingerprint, write_atomically
 from plait.errors import ArtifactError, DataError
+from plait.llm.generate import Usage
 from plait.pipelines.check import checked_tables
 from plait.pipelines.content_models import ContentModels
 from plait.pipelines.creative_labels import CreativeLabels, Look
@@ -76,6 +78,10 @@ class Understood:
     summary: Summary
     tallies: Mapping[str, StepTally]
     """How each step fared in this run; empty where the table was there already."""
+    paid: Usage
+    """What the language model's backend was asked in this run."""
+    price: float
+    """Of that, by the settings' prices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,7 @@ class _Plan:
     workflow: Workflow
     """All steps."""
     labels: CreativeLabels | None
+    models: ContentModels
     inputs: dict[str, Any]
     """Everything that the table depends on."""
 
@@ -109,7 +116,40 @@ def understand_creatives(project: Project, limit: int | None = None) -> Understo
     number, last = _attempts(plan)
     if last is None or read_summary(last).passing:
         last = project.store.build(STAGE, {**plan.inputs, "attempt": number}, make)
-    return Understood(last, read_summary(last), tallies)
+    paid = plan.models.paid
+    return Understood(last, read_summary(last), tallies, paid, price_of(project, paid))
+
+
+def ask_for(project: Project, sample: int) -> tuple[int, int, Usage, Usage]:
+    """Work on some creatives, evenly spread over the table, as `understand_creatives` will.
+
+    No table is made, and answers of steps are not looked up, so that every question is counted; what the language model
+    answers is kept.
+
+    Returns:
+        (creatives of the table, creatives that were worked on, all questions, those that went to the backend).
+
+    Raises:
+        DataError: the workspace has no creatives.
+        ConfigError: a package that a step needs is missing.
+    """
+    plan = _planned(project, None)
+    settings, count = project.workspace.content, plan.creatives.height
+    chosen = plan.creatives.gather_every(max(1, count // sample)).head(sample)
+    with tempfile.TemporaryDirectory() as folder, _workers(plan) as workers:
+        with StepCache(project.hidden / "content" / "answers.sqlite") as cache:
+            _taught(plan, cache, workers)
+        with StepCache(Path(folder) / "answers.sqlite") as fresh:
+            run = Run(plan.workflow, fresh, workers, attempts=settings.attempts)
+            for chunk in chosen.iter_slices(CHUNK):
+                list(_filled(project, run, chunk))
+    return count, chosen.height, plan.models.asked, plan.models.paid
+
+
+def price_of(project: Project, usage: Usage) -> float:
+    """By the prices of the workspace's settings."""
+    model = project.workspace.content.llm
+    return usage.price(model.price_prompt, model.price_answer)
 
 
 def find_profiles(project: Project, limit: int | None = None) -> Path:
@@ -161,7 +201,7 @@ def _planned(project: Project, limit: int | None) -> _Plan:
     rows = hashlib.blake2b(creatives.write_ndjson().encode(), digest_size=16).hexdigest()
     inputs = {"version": _VERSION, "steps": workflow.describe(), "content": content, "creatives": rows}
     said = {} if labels is None else {"said": sorted(labels.said.items())}
-    return _Plan(project, creatives, Workflow((*steps, *label_steps[:1])), workflow, labels, inputs | said)
+    return _Plan(project, creatives, Workflow((*steps, *label_steps[:1])), workflow, labels, models, inputs | said)
 
 
 def _limits(settings: ContentSettings) -> MediaLimits:
@@ -206,9 +246,8 @@ def _write(plan: _Plan, folder: Path) -> Mapping[str, StepTally]:
     project, settings = plan.project, plan.project.workspace.content
     summary = Summary()
     schema = profile_table_schema(plan.creatives.schema[C.CREATIVE_ID])
-    workers = FileWorkers(plan.workflow.files, _limits(settings), settings.workers or os.cpu_count() or 1)
     unsure: list[Reviewed] = []
-    with StepCache(project.hidden / "content" / "answers.sqlite") as cache, workers:
+    with StepCache(project.hidden / "content" / "answers.sqlite") as cache, _workers(plan) as workers:
         learnt = _taught(plan, cache, workers)
         with progress("Understanding creatives", plan.creatives.height * (1 + len(plan.workflow.batches))) as advance:
             run = Run(plan.workflow, cache, workers, attempts=settings.attempts, advance=advance)
@@ -227,6 +266,11 @@ def _write(plan: _Plan, folder: Path) -> Mapping[str, StepTally]:
     plain = {name: getattr(summary, name) for name in ("creatives", "filled", "failures", "passing", "review")}
     write_atomically(folder / _SUMMARY, json.dumps(plain, indent=1, ensure_ascii=False))
     return {name: tally.after(learnt.get(name)) for name, tally in run.tallies.items()}
+
+
+def _workers(plan: _Plan) -> FileWorkers:
+    settings = plan.project.workspace.content
+    return FileWorkers(plan.workflow.files, _limits(settings), settings.workers or os.cpu_count() or 1)
 
 
 def _taught(plan: _Plan, cache: StepCache, workers: FileWorkers) -> Mapping[str, StepTally]:

@@ -19,7 +19,7 @@ from plait.content.taxonomy import Label, load_taxonomy, make_taxonomy
 from plait.content.weighing import Weigher
 from plait.errors import ConfigError, PlaitError
 from plait.llm.answer_cache import AnswerCache
-from plait.llm.generate import Tokens, estimate_cost
+from plait.llm.generate import Tokens, Usage
 from plait.llm.llama_cpp import LlamaCpp, open_gguf
 from plait.llm.openai_endpoint import EndpointSettings, OpenAIEndpoint, image_part, open_endpoint
 
@@ -278,10 +278,16 @@ def test_images_travel_as_data_urls() -> None:
     assert image_part(b"\x00\x01", "image/png")["image_url"]["url"] == "data:image/png;base64,AAE="
 
 
-def test_cost_is_extrapolated() -> None:
-    estimate = estimate_cost([Tokens(100, 10), Tokens(300, 30)], 1_000, 2.0, 10.0)
-    assert (estimate.prompt_tokens, estimate.answer_tokens) == (200_000, 20_000)
-    assert estimate.price == pytest.approx(0.4 + 0.2)
+def test_what_calls_took_is_added_up_and_priced(desk: Any, tmp_path: Path) -> None:
+    one = desk(lambda body: told(A=0.9, B=0.1))
+    with AnswerCache(tmp_path / "kept.sqlite") as cache:
+        model = open_endpoint(settings(one.url), cache)
+        for text in ("a", "b", "a"):
+            model.choose([{"role": "user", "content": text}], 2)
+    assert model.paid == Usage(2, 10, 2)
+    assert model.asked == Usage(3, 15, 3)
+    assert model.paid.times(100) == Usage(200, 1_000, 200)
+    assert Usage(0, 200_000, 20_000).price(2.0, 10.0) == pytest.approx(0.4 + 0.2)
 
 
 def test_a_damaged_cache_and_a_missing_model_say_so(tmp_path: Path) -> None:

@@ -25,11 +25,14 @@ from plait.content.media.opened import MediaLimits
 from plait.content.media.sound import sound_of
 from plait.content.model_steps import asked_step, transcript_step
 from plait.content.workflow import Failed
+from plait.errors import ConfigError
+from plait.llm.generate import Usage
 from plait.llm.openai_endpoint import EndpointSettings, open_endpoint
 from plait.llm.speech import HuggingFaceSpeech
 from plait.pipelines import creative_labels
 from plait.pipelines.project import open_project
 from plait.pipelines.understand import read_profiles, understand_creatives
+from plait.pipelines.understand_cost import estimate_cost
 
 
 def letter(body: dict[str, Any], wanted: str, other: str = "Z") -> tuple[int, Any]:
@@ -137,6 +140,31 @@ def test_the_rest_goes_to_the_language_model_and_nothing_is_paid_twice(desks, tm
     )
     understand_creatives(open_project(project.root))
     assert len(desk.asked) == before
+
+
+def test_the_cost_of_a_run_is_told_before_it_and_nothing_is_paid_twice(desks, tmp_path: Path, monkeypatch):
+    """Of six texts two are asked about: each once, and once what is said of none; the run then asks for four."""
+    monkeypatch.setattr(creative_labels, "open_encoder", lambda *_: LetterEncoder())
+    desk = desks(lambda body: letter(body, "足球", other="B"))
+    content = (
+        '[content.label]\ntaxonomy = "labels.csv"\nstrategy = "likelihood"\n'
+        f'[content.llm]\nurl = "{desk.url}"\nmodel = "m"\nprice_prompt = 1000.0\nprice_answer = 2000.0\n'
+    )
+    project = market(tmp_path / "m", ["甲", "乙", "丙", "丁", "戊", "己"], content=content)
+    found = estimate_cost(project, 2)
+    assert (found.creatives, found.sampled) == (6, 2)
+    assert (found.whole, found.left) == (Usage(9, 63, 9), Usage(6, 42, 6))
+    assert found.price == pytest.approx(6 * (7 * 1000 + 2000) / 1e6)
+    assert len(desk.asked) == 3
+    assert estimate_cost(open_project(project.root), 2).left == Usage()
+    shown = CliRunner().invoke(register_commands(), ["understand", "-w", str(project.root)])
+    assert "4 calls, 28 prompt and 4 answer tokens, price 0.04" in shown.output
+    assert len(desk.asked) == 7
+
+
+def test_an_estimate_needs_a_language_model(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"found no \[content.llm\]"):
+        estimate_cost(market(tmp_path / "m", ["甲"]), 1)
 
 
 def test_decisions_of_a_review_stand_before_every_creative_of_the_next_run(desks, tmp_path: Path, monkeypatch):
