@@ -21,6 +21,7 @@ from plait.content.workflow import BatchStep, FileStep, Sheet, Source, StepTally
 from plait.content.workflow.sheet import Kept, State
 from plait.content.workflow.step import Outcome, attempt
 from plait.data.artifacts import ArtifactStore
+from plait.errors import DataError
 from plait.llm.generate import ChatModel, Tokens
 from plait.llm.llama_cpp import LlamaCpp
 from plait.pipelines.check import checked_tables
@@ -116,7 +117,9 @@ def measure_understand_speed(project: Project, bench: SpeedBench) -> tuple[dict[
 
     Raises:
         ConfigError: there is no such model.
+        DataError: creatives have no media.
     """
+    _require_media(project, bench.creatives)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         copy = _copied(project, Path(folder) / "whole", bench.creatives, of=bench.creatives, model=bench.model)
@@ -137,6 +140,13 @@ def measure_understand_speed(project: Project, bench: SpeedBench) -> tuple[dict[
     metrics["ms.start, learning, table"] = Metric(1000 * max(0.0, rest) / bench.creatives, unit="ms")
     metrics |= {f"naive.ms.{name}": Metric(1000 * one / bench.naive, unit="ms") for name, one in naive.seconds.items()}
     return metrics, _write(project, bench, metrics, whole) if bench.write else None
+
+
+def _require_media(project: Project, creatives: int) -> None:
+    rows = pl.read_parquet(sorted((checked_tables(project) / "creatives").glob("part-*.parquet"))).head(creatives)
+    there = rows[C.MEDIA].drop_nulls().len() if C.MEDIA in rows.columns else 0
+    if there < rows.height or not there:
+        raise DataError(f"{project.root}: found media for {there:,} of {rows.height:,} creatives, expected it for all")
 
 
 def _answered(step: FileStep | BatchStep, sheet: Sheet, path: Path) -> Outcome:

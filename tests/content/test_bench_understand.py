@@ -25,7 +25,7 @@ from plait.errors import DataError
 from plait.llm.generate import ChatModel
 from plait.pipelines.bench_understand_colors import measure_colors
 from plait.pipelines.bench_understand_fields import measure_fields
-from plait.pipelines.bench_understand_speed import _copied, _Naive, _Unshared
+from plait.pipelines.bench_understand_speed import SpeedBench, _copied, _Naive, _Unshared, measure_understand_speed
 
 SHOP = [("Navy Blue", (20, 30, 160)), ("Red", (220, 20, 20)), ("Red", (30, 160, 40)), ("Maroon", (120, 0, 0))]
 """What a shop says of four products, and their RGB: the third is wrong, the fourth has no basic term."""
@@ -99,3 +99,9 @@ def test_the_naive_version_asks_once_per_field_and_keeps_nothing(tmp_path: Path)
     assert all(body["cache_prompt"] is False for body in bodies)
     assert naive.tokens.total == 6 * len(bodies)
     assert {"ask text type", "ask category of level 2"} <= set(naive.seconds)
+
+
+def test_speed_is_measured_where_every_creative_has_media(tmp_path: Path) -> None:
+    project = market(tmp_path / "m", ["甲", "乙"], ["a.png", None])
+    with pytest.raises(DataError, match="found media for 1 of 2 creatives"):
+        measure_understand_speed(project, SpeedBench(model=tmp_path / "none.gguf"))
