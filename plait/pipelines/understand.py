@@ -197,7 +197,7 @@ def _planned(project: Project, limit: int | None) -> _Plan:
         labels = CreativeLabels(project, creatives, items, Workflow(steps).describe(), models)
         label_steps = labels.steps(bool(heard))
     workflow = Workflow((*steps, *asked, *label_steps))
-    content = {key: value for key, value in settings.model_dump().items() if key != "workers"}
+    content = settings.model_dump(exclude={"workers": True, "llm": {"price_prompt", "price_answer"}})
     rows = hashlib.blake2b(creatives.write_ndjson().encode(), digest_size=16).hexdigest()
     inputs = {"version": _VERSION, "steps": workflow.describe(), "content": content, "creatives": rows}
     said = {} if labels is None else {"said": sorted(labels.said.items())}

@@ -95,6 +95,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "token_env": "TOKEN",
             "context": 1024,
             "concurrency": 2,
+            "price_prompt": 0.5,
+            "price_answer": 2.0,
             "sees": True,
         },
         "asked_fields": ["text_type"],
