@@ -31,4 +31,6 @@ def estimate(
     typer.echo(f"{found.sampled:,} of {found.creatives:,} creatives were asked about.")
     for name, usage in (("all, from nothing", found.whole), ("left to ask", found.left)):
         typer.echo(f"{name:>18}: {usage.calls:,} calls, {usage.prompt:,} prompt tokens, {usage.answer:,} answer tokens")
+    if not found.whole.calls:
+        typer.echo("The light classifier was sure of all of these: a larger --sample says more.")
     typer.echo(f"{'price of the rest':>18}: {found.price:,.2f}")
