@@ -103,7 +103,7 @@ def model_step(strategy: Callable[[], Strategy], model: str, threshold: float, *
     """
 
     def work(batch: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Outcome]]:
-        sure = [rest and _is_sure(inputs["label"]) for inputs in batch]
+        sure = [rest and answer_of(inputs["label"]).is_sure for inputs in batch]
         yield from ((place, {"fields": {}, "confidence": {}}) for place, known in enumerate(sure) if known)
         asked = [
             Described(str(place), batch[place]["meaning"]["text"], likely_of(batch[place]["label"]) if rest else ())
@@ -165,7 +165,3 @@ def shown_of(batch: Sequence[Mapping[str, Any]], tags: Mapping[str, Floats]) -> 
             tag_ND[row] = mean_tags(share_1K, np.stack([tags[name] for name in names]))[0]
     texts = [inputs["meaning"]["text"] for inputs in batch]
     return Shown(texts, vector_ND, picture_NP, tag_ND, outline_NO) if any(pictured) else Shown(texts, vector_ND)
-
-
-def _is_sure(label: Answer) -> bool:
-    return bool(label["fields"].get("label") == label["best"])

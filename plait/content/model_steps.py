@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,7 +53,11 @@ def asked_step(
     prompt = load_prompt(field, language)
     values = _OPTIONS[field]
 
-    def ask(weigher: Weigher, inputs: Mapping[str, Any]) -> Answer:
+    @cache
+    def weigher() -> Weigher:
+        return Weigher(model(), prompt)
+
+    def ask(inputs: Mapping[str, Any]) -> Answer:
         about = _about(field, inputs)
         if not about:
             return _NOTHING
@@ -60,7 +65,7 @@ def asked_step(
         if limits is not None and field == "object_type":
             picture = _picture(inputs["media"], limits)
         try:
-            found = weigher.weigh([getattr(value, language) for value in values], about, picture=picture)
+            found = weigher().weigh([getattr(value, language) for value in values], about, picture=picture)
         except PlaitError as error:
             raise PassingError(str(error)) from error
         if found.failure:
@@ -69,9 +74,9 @@ def asked_step(
         return {"fields": {field: values[best].value}, "confidence": {field: found.probability_K[best]}}
 
     def work(batch: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Outcome]]:
-        weigher = Weigher(model(), prompt)  # opened once, before there are threads
+        weigher()  # opened once, before there are threads
         with ThreadPoolExecutor(concurrency) as pool:
-            yield from enumerate(pool.map(lambda inputs: attempt(lambda: ask(weigher, inputs)), batch))
+            yield from enumerate(pool.map(lambda inputs: attempt(lambda: ask(inputs)), batch))
 
     return BatchStep(
         name=f"asked_{field}",

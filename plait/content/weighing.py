@@ -1,7 +1,9 @@
 """Options weighed by a language model: the likelihood of their letters, without what it would say of no text at all."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from plait.content.prompts import Prompt
@@ -9,6 +11,8 @@ from plait.llm.generate import ChatModel, Chosen, Message, Tokens
 
 _LEAST = 1e-6
 """Probability of an option without a text, at least."""
+_LISTS = 4_096
+"""Lists of options that are remembered; what is forgotten is asked again, or known to the model's cache."""
 
 
 class Weigher:
@@ -25,7 +29,7 @@ class Weigher:
 
     def __init__(self, model: ChatModel, prompt: Prompt) -> None:
         self._model, self._prompt = model, prompt
-        self._empty: dict[tuple[str, ...], Chosen] = {}
+        self._empty: OrderedDict[tuple[str, ...], Future[Chosen]] = OrderedDict()
         self._lock = threading.Lock()
 
     def weigh(
@@ -71,9 +75,19 @@ class Weigher:
     def _without_text(self, options: Sequence[str], shown: Sequence[tuple[str, int]]) -> tuple[Chosen, Tokens]:
         """What the model says of an empty text, and the tokens that this took now."""
         key = (*options, *(f"{place} {example}" for example, place in shown))
-        with self._lock:  # or two threads would pay for the same answer
-            if (known := self._empty.get(key)) is not None:
-                return known, Tokens()
+        with self._lock:  # or two threads would pay for the same answer; other lists need not wait for it
+            known = self._empty.get(key)
+            mine = self._empty.setdefault(key, Future())
+            if len(self._empty) > _LISTS:
+                self._empty.popitem(last=False)
+        if known is not None:
+            return known.result(), Tokens()
+        try:
             found = self._model.choose(self._messages(options, "", shown), len(options))
-            self._empty[key] = found
-            return found, found.tokens
+        except BaseException as error:
+            with self._lock:
+                self._empty.pop(key, None)  # the next creative tries again
+            mine.set_exception(error)
+            raise
+        mine.set_result(found)
+        return found, found.tokens

@@ -48,6 +48,11 @@ class AnswerCache:
                 "INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(answer, ensure_ascii=False))
             )
 
+    def __len__(self) -> int:
+        """Answers that are kept."""
+        with self._lock:
+            return int(self._file.execute("SELECT count(*) FROM answers").fetchone()[0])
+
     def close(self) -> None:
         self._file.close()
 

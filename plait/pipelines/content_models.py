@@ -46,11 +46,15 @@ class ContentModels:
             ConfigError: it cannot be loaded.
         """
         settings = self._settings.llm
-        cache = AnswerCache(self._project.hidden / "content" / "llm.sqlite")
         if settings.gguf:
-            return open_gguf(self._gguf, cache, context=settings.context)
+            return open_gguf(self._gguf, self.answers, context=settings.context)
         chosen = settings.model_dump(include={"url", "model", "token_env", "concurrency"})
-        return open_endpoint(EndpointSettings(**chosen), cache)
+        return open_endpoint(EndpointSettings(**chosen), self.answers)
+
+    @cached_property
+    def answers(self) -> AnswerCache:
+        """What the language model answered so far, in this run and before."""
+        return AnswerCache(self._project.hidden / "content" / "llm.sqlite")
 
     @property
     def paid(self) -> Usage:

@@ -17,10 +17,8 @@ from plait.content.labelling.label_model import LabelModel
 from plait.content.labelling.linear import Floats
 from plait.content.labelling.model_strategies import (
     NEAREST,
-    ByLevel,
-    ByLikelihood,
+    STRATEGIES,
     ModelStrategy,
-    OneShot,
     Retrieved,
     spread_examples,
 )
@@ -52,11 +50,6 @@ _VERSION = 3
 _ITEMS = "items"
 _CATEGORIES = (C.CATEGORY_1, C.CATEGORY_2, C.CATEGORY_3)
 _LIGHT = ("light", "rest")
-_MODEL_STRATEGIES: dict[str, type[ModelStrategy]] = {
-    "one-shot": OneShot,
-    "by-level": ByLevel,
-    "likelihood": ByLikelihood,
-}
 
 Look = Callable[[pl.DataFrame], list[Sheet]]
 """Runs the steps that come before the label over creatives."""
@@ -202,14 +195,16 @@ class CreativeLabels:
     def _strategy(self) -> Strategy:
         model, threshold = self._models.language_model, self.settings.threshold
         shared = (model, self._prompt, self.taxonomy, threshold, self._models.concurrency, self._shown)
-        if self.settings.strategy in _MODEL_STRATEGIES:
-            return _MODEL_STRATEGIES[self.settings.strategy](*shared)
-        return Retrieved(*shared, encoder=self.encoder)
+        return Retrieved(*shared, encoder=self.encoder) if self._kind is Retrieved else self._kind(*shared)
+
+    @property
+    def _kind(self) -> type[ModelStrategy]:
+        """How the language model is asked; for the rest, among what the light classifier finds likeliest."""
+        return STRATEGIES.get(self.settings.strategy, Retrieved)
 
     @cached_property
     def _prompt(self) -> Prompt:
-        kind = _MODEL_STRATEGIES.get(self.settings.strategy, Retrieved)
-        return load_prompt(kind.asks, self.settings.language)
+        return load_prompt(self._kind.asks, self.settings.language)
 
 
 def review_queue(project: Project) -> ReviewQueue:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from plait.config.content import ContentSettings
@@ -20,7 +21,7 @@ from plait.content.steps import creative_steps
 from plait.content.workflow import BatchStep, Run, Sheet, Source, StepCache, StepTally, Workflow
 from plait.content.workflow.workers import FileWorkers
 from plait.data.artifacts import file_digests, fingerprint, write_atomically
-from plait.errors import ArtifactError, DataError
+from plait.errors import ArtifactError, DataError, PassingError
 from plait.llm.generate import Usage
 from plait.pipelines.check import checked_tables
 from plait.pipelines.content_models import ContentModels
@@ -29,6 +30,7 @@ from plait.pipelines.project import Project
 from plait.schema import Columns as C
 from plait.schema import CreativeProfile, Provenance, profile_table_schema
 from plait.schema.creative_profile import FIELDS
+from plait.seeding import generator
 from plait.telemetry import progress
 
 STAGE = "creative_profiles"
@@ -121,10 +123,11 @@ def understand_creatives(project: Project, limit: int | None = None) -> Understo
 
 
 def ask_for(project: Project, sample: int) -> tuple[int, int, Usage, Usage]:
-    """Work on some creatives, evenly spread over the table, as `understand_creatives` will.
+    """Work on some creatives, drawn at random, as `understand_creatives` will.
 
     No table is made, and answers of steps are not looked up, so that every question is counted; what the language model
-    answers is kept.
+    answers is kept. Others are drawn when there are more answers than before, so that those drawn are as likely to be
+    answered already as all are.
 
     Returns:
         (creatives of the table, creatives that were worked on, all questions, those that went to the backend).
@@ -132,18 +135,27 @@ def ask_for(project: Project, sample: int) -> tuple[int, int, Usage, Usage]:
     Raises:
         DataError: the workspace has no creatives.
         ConfigError: a package that a step needs is missing.
+        PassingError: the language model does not answer.
     """
     plan = _planned(project, None)
     settings, count = project.workspace.content, plan.creatives.height
-    chosen = plan.creatives.gather_every(max(1, count // sample)).head(sample)
+    drawn = generator(0, "asked for", len(plan.models.answers)).permutation(count)[:sample]
+    chosen = plan.creatives[np.sort(drawn)]
     with tempfile.TemporaryDirectory() as folder, _workers(plan) as workers:
         with StepCache(project.hidden / "content" / "answers.sqlite") as cache:
             _taught(plan, cache, workers)
         with StepCache(Path(folder) / "answers.sqlite") as fresh:
             run = Run(plan.workflow, fresh, workers, attempts=settings.attempts)
             for chunk in chosen.iter_slices(CHUNK):
-                list(_filled(project, run, chunk))
+                for _, sheet in _filled(project, run, chunk):
+                    _refuse_passing(sheet)
     return count, chosen.height, plan.models.asked, plan.models.paid
+
+
+def _refuse_passing(sheet: Sheet) -> None:
+    for step, failed in sheet.failures().items():
+        if failed.passing:
+            raise PassingError(f"step {step}: {failed.reason}; nothing can be estimated until it answers")
 
 
 def price_of(project: Project, usage: Usage) -> float:

@@ -1,7 +1,7 @@
 """`plait understand ask`: a language model's labels against a person's, on a sample of the test rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plait.config.embedding import EncoderSettings
-from plait.content.labelling.model_strategies import ByLevel, ByLikelihood, ModelStrategy, OneShot, Retrieved
+from plait.content.labelling.model_strategies import STRATEGIES, ModelStrategy, Retrieved
 from plait.content.labelling.sight import READ
 from plait.content.labelling.strategy import Described, LabelAnswer
 from plait.content.prompts import load_prompt
@@ -23,9 +23,6 @@ from plait.pipelines.labelled_creatives import DataName, LabelledCreatives, read
 from plait.seeding import generator
 
 StrategyName = Literal["one-shot", "by-level", "retrieve", "likelihood"]
-_PLAIN: dict[str, type[ModelStrategy]] = {"one-shot": OneShot, "by-level": ByLevel, "likelihood": ByLikelihood}
-
-
 _CONTEXT, _SLOTS = 4096, 8
 
 
@@ -105,7 +102,9 @@ def open_asked(model: str, url: str | None, cache: AnswerCache) -> ChatModel:
 
 def asked_strategy(name: StrategyName, data: LabelledCreatives, model: ChatModel) -> ModelStrategy:
     """A strategy that asks the model."""
-    if name == "retrieve":
+    kind = STRATEGIES[name]
+    asked = kind(model, load_prompt(kind.asks, data.language), data.taxonomy)
+    if isinstance(asked, Retrieved):
         encoder = open_encoder(EncoderSettings(kind="minilm" if data.language == "en" else "use"))
-        return Retrieved(model, load_prompt(Retrieved.asks, data.language), data.taxonomy, encoder=encoder)
-    return _PLAIN[name](model, load_prompt(_PLAIN[name].asks, data.language), data.taxonomy)
+        return replace(asked, encoder=encoder)
+    return asked

@@ -25,11 +25,12 @@ class CostEstimate:
 def estimate_cost(project: Project, sample: int) -> CostEstimate:
     """Ask about `sample` creatives, whose answers are kept, and extrapolate.
 
-    A list of options is asked about without a text once, in the sample as in the whole: a small sample says too much.
+    It says rather too much: creatives that say the same, and lists of options without a text, are asked about once.
 
     Raises:
         ConfigError: the workspace names no language model, or a package is missing.
         DataError: it has no creatives.
+        PassingError: the language model does not answer.
     """
     if not project.workspace.content.llm.configured:
         raise ConfigError(f"{project.root}: found no [content.llm] in plait.toml, so that nothing is asked or paid")

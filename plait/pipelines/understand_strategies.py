@@ -35,6 +35,7 @@ from plait.telemetry import console
 ASKED: tuple[StrategyName, ...] = ("one-shot", "by-level", "retrieve", "likelihood")
 DATA: tuple[DataName, ...] = ("fashion", "kuairec", "iflytek")
 EXAMPLES = 8
+"""Labels of each leaf, at most, where the light classifier knows any."""
 UNSURE = 0.5
 """The light classifier's answers that are less sure at the leaf go to the language model."""
 
@@ -103,7 +104,7 @@ def _measured(options: StrategyOptions, data: LabelledCreatives, model: ChatMode
         if prefix and not most:
             continue
         taught = draw_examples(data.label_N, data.pool_M, most, generator(options.seed, "examples", 0))
-        light = _light(data, seen, rows, taught if most else taught[:0])
+        light = _light(data, seen, rows, taught)
         both = _with_model(light, creatives, chooser)
         yield from _metrics(f"{prefix}light", compare(data, rows, light))
         yield from _metrics(f"{prefix}rest", compare(data, rows, both))
@@ -126,7 +127,7 @@ def _with_model(
     light: Sequence[LabelAnswer], creatives: Sequence[Described], chooser: ModelStrategy
 ) -> list[LabelAnswer]:
     """The language model's answers, among the likeliest, in place of those that the classifier is not sure of."""
-    unsure = [place for place, said in enumerate(light) if said.path != said.best]
+    unsure = [place for place, said in enumerate(light) if not said.is_sure]
     asked = [replace(creatives[place], likely=light[place].likely) for place in unsure]
     chosen = dict(zip(unsure, chooser.label(asked), strict=True))
     return [chosen.get(place, said) for place, said in enumerate(light)]

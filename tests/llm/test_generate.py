@@ -4,6 +4,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -213,7 +214,7 @@ def test_in_heats_an_example_stands_where_its_option_does(desk: Any) -> None:
 
 
 def test_what_a_model_prefers_without_a_text_is_divided_out(desk: Any) -> None:
-    """It says A (0.6) whatever it reads; B gains by the text."""
+    """It prefers A without a text; with one it finds both alike, and so the text speaks for B."""
 
     def reply(body: dict[str, Any]) -> tuple[int, Any]:
         return told(**({"A": 0.75, "B": 0.25} if "></" in said(body)[1] else {"A": 0.5, "B": 0.5}))
@@ -224,6 +225,32 @@ def test_what_a_model_prefers_without_a_text_is_divided_out(desk: Any) -> None:
     assert [one.probability_K for one in found] == [pytest.approx((0.25, 0.75))] * 2
     assert [one.tokens.total for one in found] == [12, 6], "what it says of no text is asked once"
     assert len(one.asked) == 3
+
+
+def test_lists_of_options_do_not_wait_for_each_other(desk: Any) -> None:
+    """Four creatives with lists of their own are under way at once, and one list without a text is asked for once."""
+    together = threading.Barrier(4, timeout=20)
+
+    def reply(body: dict[str, Any]) -> tuple[int, Any]:
+        if "></" in said(body)[1]:
+            together.wait()
+        return told(A=0.5, B=0.5)
+
+    one = desk(reply)
+    weigher = Weigher(open_endpoint(settings(one.url, concurrency=8)), load_prompt("label_option", "en"))
+    lists = [[f"{name}{place}" for name in "xy"] for place in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda options: weigher.weigh(options, "text"), lists * 2))
+    assert not any(one.failure for one in found)
+    assert len(one.asked) == 8 + 4
+
+
+def test_a_question_that_failed_is_asked_again(desk: Any) -> None:
+    answers = iter([told(A=0.5, B=0.5), (400, "no"), told(A=0.5, B=0.5), told(A=0.5, B=0.5)])
+    weigher = Weigher(open_endpoint(settings(desk(lambda body: next(answers)).url)), load_prompt("label_option", "en"))
+    with pytest.raises(PlaitError):
+        weigher.weigh(["a", "b"], "text")
+    assert weigher.weigh(["a", "b"], "text").probability_K == pytest.approx((0.5, 0.5))
 
 
 def test_a_model_without_a_letter_for_no_text_is_taken_at_its_word(desk: Any) -> None:

@@ -25,7 +25,7 @@ from plait.content.media.opened import MediaLimits
 from plait.content.media.sound import sound_of
 from plait.content.model_steps import asked_step, transcript_step
 from plait.content.workflow import Failed
-from plait.errors import ConfigError
+from plait.errors import ConfigError, PassingError
 from plait.llm.generate import Usage
 from plait.llm.openai_endpoint import EndpointSettings, open_endpoint
 from plait.llm.speech import HuggingFaceSpeech
@@ -71,6 +71,14 @@ def desks():
     for desk in opened:
         desk.server.shutdown()
         desk.server.server_close()
+
+
+def asking(desk: Desk, label: str = "", llm: str = "") -> str:
+    """Settings by which every label is the desk's, with more of each section."""
+    return (
+        f'[content]\nattempts = 1\n[content.label]\ntaxonomy = "labels.csv"\nstrategy = "likelihood"\n{label}'
+        f'[content.llm]\nurl = "{desk.url}"\nmodel = "m"\n{llm}'
+    )
 
 
 def chat(desk: Desk):
@@ -143,23 +151,30 @@ def test_the_rest_goes_to_the_language_model_and_nothing_is_paid_twice(desks, tm
 
 
 def test_the_cost_of_a_run_is_told_before_it_and_nothing_is_paid_twice(desks, tmp_path: Path, monkeypatch):
-    """Of six texts two are asked about: each once, and once what is said of none; the run then asks for four."""
+    """Of sixty texts ten are asked about: each once, and once what is said of none; the run then asks for fifty."""
     monkeypatch.setattr(creative_labels, "open_encoder", lambda *_: LetterEncoder())
     desk = desks(lambda body: letter(body, "足球", other="B"))
-    content = (
-        '[content.label]\ntaxonomy = "labels.csv"\nstrategy = "likelihood"\n'
-        f'[content.llm]\nurl = "{desk.url}"\nmodel = "m"\nprice_prompt = 1000.0\nprice_answer = 2000.0\n'
-    )
-    project = market(tmp_path / "m", ["甲", "乙", "丙", "丁", "戊", "己"], content=content)
-    found = estimate_cost(project, 2)
-    assert (found.creatives, found.sampled) == (6, 2)
-    assert (found.whole, found.left) == (Usage(9, 63, 9), Usage(6, 42, 6))
-    assert found.price == pytest.approx(6 * (7 * 1000 + 2000) / 1e6)
-    assert len(desk.asked) == 3
-    assert estimate_cost(open_project(project.root), 2).left == Usage()
+    prices = "price_prompt = 1000.0\nprice_answer = 2000.0\n"
+    project = market(tmp_path / "m", [f"{place}号" for place in range(60)], content=asking(desk, llm=prices))
+    found = estimate_cost(project, 10)
+    assert (found.creatives, found.sampled) == (60, 10)
+    assert (found.whole, found.left) == (Usage(66, 7 * 66, 66), Usage(55, 7 * 55, 55))
+    assert found.price == pytest.approx(55 * (7 * 1000 + 2000) / 1e6)
+    assert len(desk.asked) == 11
+    again = estimate_cost(open_project(project.root), 10)
+    really_left = 61 - len(desk.asked)
+    assert again.whole.calls == 66
+    assert abs(again.left.calls - really_left) <= 15, "others are drawn, or it would say that nothing is left"
     shown = CliRunner().invoke(register_commands(), ["understand", "-w", str(project.root)])
-    assert "4 calls, 28 prompt and 4 answer tokens, price 0.04" in shown.output
-    assert len(desk.asked) == 7
+    assert f"{really_left} calls, {7 * really_left} prompt and {really_left} answer tokens" in shown.output
+    assert len(desk.asked) == 61
+
+
+def test_an_estimate_needs_a_model_that_answers(desks, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(creative_labels, "open_encoder", lambda *_: LetterEncoder())
+    project = market(tmp_path / "m", ["甲", "乙"], content=asking(desks(lambda body: (400, "no"))))
+    with pytest.raises(PassingError, match=r"step label_model: .*nothing can be estimated"):
+        estimate_cost(project, 2)
 
 
 def test_an_estimate_needs_a_language_model(tmp_path: Path):
@@ -171,10 +186,7 @@ def test_decisions_of_a_review_stand_before_every_creative_of_the_next_run(desks
     """From `plait understand review` to the prompt: of two decisions for one label the settings let one be shown."""
     monkeypatch.setattr(creative_labels, "open_encoder", lambda *_: LetterEncoder())
     desk = desks(lambda body: letter(body, "足球", other="B"))
-    content = (
-        '[content.label]\ntaxonomy = "labels.csv"\nstrategy = "likelihood"\nthreshold = 0.9\nshown_examples = 1\n'
-        f'[content.llm]\nurl = "{desk.url}"\nmodel = "m"\n'
-    )
+    content = asking(desk, label="threshold = 0.9\nshown_examples = 1\n")
     project = market(tmp_path / "m", ["甲乙", "丙丁", "戊己"], content=content)
     understand_creatives(project)
     assert not any("例如" in said(body)[0] for body in desk.asked), "nobody has decided anything"

@@ -217,6 +217,10 @@ class Retrieved(ByLikelihood):
         ]
 
 
+STRATEGIES: dict[str, type[ModelStrategy]] = {kind.name: kind for kind in (OneShot, ByLevel, Retrieved, ByLikelihood)}
+"""By what people call them."""
+
+
 def spread_examples(said: Sequence[tuple[str, Path3]], most: int) -> tuple[tuple[str, Path3], ...]:
     """At most so many examples, spread over their labels: the first of every label, then the second of every one."""
     counts: dict[Path3, int] = {}

@@ -31,6 +31,11 @@ class LabelAnswer:
     likely: Likely = ()
     """The likeliest leaves, where they were asked for."""
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether the whole best path is sure enough."""
+        return self.path == self.best
+
 
 @dataclass(frozen=True, slots=True)
 class Described:
